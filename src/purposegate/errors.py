@@ -1,0 +1,127 @@
+"""Every exception the package raises on purpose.
+
+PurposegateError
+ +-- SettingsError            the operator's files are wrong: nothing starts
+ |    +-- PolicyError         a policy file is wrong; carries every finding
+ +-- LookupRefused            the request is at fault: a refusal before any record is asked for
+ |    +-- IdentityRefused
+ |    +-- RouteRefused
+ |    +-- DeclarationRefused
+ +-- Outage                   the gate could not decide (law 3: never mistaken for a refusal)
+      +-- FactsOutage, PdpOutage, LedgerOutage, UpstreamOutage, AnswerOutage
+
+Each has `status` (HTTP) and `remedy` (one sentence: what to do next). No message echoes secrets or personal data.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from purposegate.reasons import Reason
+
+
+class PurposegateError(Exception):
+    """The root; catching it catches all that purposegate raises on purpose."""
+
+    status = 500
+    remedy = "See the message."
+
+
+class SettingsError(PurposegateError):
+    """A settings or policy file cannot be used; nothing was changed."""
+
+    remedy = "Mend the file named in the message and run `purposegate check`."
+
+
+class Finding(NamedTuple):
+    """One fault in a policy file: where it is, which key, and what was expected there."""
+
+    file: str
+    line: int
+    key: str
+    expected: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.key}: {self.expected}"
+
+
+class PolicyError(SettingsError):
+    """One or more policy files are wrong; `findings` lists every fault."""
+
+    def __init__(self, findings: Sequence[Finding]) -> None:
+        super().__init__("\n".join(map(str, findings)))
+        self.findings = tuple(findings)
+
+
+class LookupRefused(PurposegateError):
+    """The request itself is at fault; `detail` says what to mend and may be shown to the principal."""
+
+    remedy = "Mend what the detail names and ask again."
+
+    def __init__(self, reason: Reason, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}" if detail else str(reason))
+        self.reason = reason
+        self.detail = detail
+        self.status = reason.wording.status
+
+
+class IdentityRefused(LookupRefused):
+    """Nobody known is asking."""
+
+    remedy = "Present a token from the configured issuer."
+
+
+class RouteRefused(LookupRefused):
+    """The request is not one that records.yaml maps or opens."""
+
+    remedy = "Add the route to records.yaml, or ask through one that is mapped."
+
+
+class DeclarationRefused(LookupRefused):
+    """The declaration is missing or cannot stand."""
+
+    remedy = "Declare a purpose from the catalogue, with what it requires."
+
+
+class Outage(PurposegateError):
+    """Something the gate needs did not answer or cannot be trusted; nothing is released."""
+
+    remedy = "Run `purposegate status` on the gate's host."
+
+    def __init__(self, reason: Reason, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}" if detail else str(reason))
+        self.reason = reason
+        self.detail = detail
+        self.status = reason.wording.status
+
+
+class FactsOutage(Outage):
+    """A source of facts is gone or too old."""
+
+    remedy = "Refresh the feed that the message names; lookups resume by themselves."
+
+
+class PdpOutage(Outage):
+    """Cerbos is gone, unfit or answered nonsense."""
+
+    remedy = "Run `purposegate pdp` to see which binary, version and policies are in use and what is missing."
+
+
+class LedgerOutage(Outage):
+    """The ledger cannot append, so nothing may be released."""
+
+    remedy = "Check free space and permissions of the ledger's directory, then run `purposegate ledger verify`."
+
+    def __init__(self, detail: str = "") -> None:
+        super().__init__(Reason.LEDGER_UNAVAILABLE, detail)
+
+
+class UpstreamOutage(Outage):
+    """The records system failed."""
+
+    remedy = "Check the records system itself; the gate passes no error page on."
+
+
+class AnswerOutage(Outage):
+    """The records system's answer cannot be judged."""
+
+    remedy = "Compare the answer with the route in records.yaml; raise its cap or mend the mapping."

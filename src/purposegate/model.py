@@ -1,0 +1,317 @@
+"""The nouns of a lookup: frozen, without I/O, shared by every room.
+
+The words are design section 2's: a *principal* asks, under a *declaration*, for *records* about *data subjects*;
+*facts* are gathered, *questions* are put to the PDP, and the *outcome* says what is released and why.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from purposegate.reasons import Reason
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+class Action(StrEnum):
+    """What a lookup does to a record."""
+
+    VIEW = "view"
+    SEARCH = "search"
+    COUNT = "count"
+    EXPORT = "export"
+    EDIT = "edit"
+
+
+ACTIONS_WITH_EFFECTS = frozenset({Action.EXPORT, Action.EDIT})
+"""Law 1: these write an intent entry before the upstream is asked."""
+
+
+class Mode(StrEnum):
+    """Whether an outcome binds (`enforce`) or is only recorded (`monitor`), per record kind."""
+
+    ENFORCE = "enforce"
+    MONITOR = "monitor"
+
+
+class Whose(StrEnum):
+    """Whose tie to a data subject a conflict is."""
+
+    PRINCIPAL = "principal"
+    ORIGINATOR = "originator"
+    RECIPIENT = "recipient"
+
+
+class Tier(StrEnum):
+    """How sure the matching is; a candidate alone refuses nobody unless policy says so."""
+
+    CONFIRMED = "confirmed"
+    CANDIDATE = "candidate"
+
+
+class Obligation(StrEnum):
+    """What a policy may demand beside its effect."""
+
+    FLAG = "flag"
+    JUSTIFY = "justify"
+    APPROVE = "approve"
+    STEP_UP = "step_up"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal:
+    """Who asks, as the identity provider proved it. Role names are the force's, already mapped by settings."""
+
+    id: str
+    roles: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declaration:
+    """What the principal says the lookup is for, in the words used; kept verbatim even when refused."""
+
+    purpose: str
+    ref: str = ""
+    reason: str = ""
+    originator: str = ""
+    recipient: str = ""
+    break_glass: bool = False
+
+
+class RecordRef(NamedTuple):
+    """One record's name: its kind and its canonical id in the records system."""
+
+    kind: str
+    id: str
+
+
+class Name(NamedTuple):
+    """One spelling of a person's name, as written; either part may be empty."""
+
+    given: str = ""
+    surname: str = ""
+
+
+class Address(NamedTuple):
+    """A postal address in parts, as written; empty parts are unknown, never wild cards."""
+
+    number: str = ""
+    street: str = ""
+    unit: str = ""
+    locality: str = ""
+    postcode: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """A person as somebody's data describes them: a record's data subject, or the register's other person.
+
+    `born` holds dates as ISO `YYYY-MM-DD`, or `YYYY-MM`, or `YYYY`, coarser meaning less precise.
+    """
+
+    names: tuple[Name, ...] = ()
+    born: tuple[str, ...] = ()
+    addresses: tuple[Address, ...] = ()
+    phones: tuple[str, ...] = ()
+    plates: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One record in an answer: its name, the people it is about, and the names of its fields.
+
+    `place` is the row's position in its page, for the renderer alone.
+    """
+
+    record: RecordRef
+    subjects: tuple[Identity, ...]
+    fields: frozenset[str]
+    place: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lookup:
+    """One attempt: principal, action, records, declaration and time."""
+
+    id: str
+    at: datetime
+    principal: Principal
+    action: Action
+    kind: str
+    records: tuple[RecordRef, ...]
+    declaration: Declaration
+    criteria: Mapping[str, str] = field(default_factory=lambda: NOTHING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conflict:
+    """A tie found between a person behind the lookup and a data subject.
+
+    `entry` names the register row or directory rule that matched; `declared` is true only where the principal
+    themself declared it, so that naming it back tells nothing new. `score` is bits of evidence with its field table.
+    """
+
+    whose: Whose
+    relation: str
+    tier: Tier
+    provenance: str
+    entry: str
+    declared: bool
+    score: float = 0.0
+    table: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookupFacts:
+    """What the force's own data says about a lookup before any record is seen.
+
+    Words and bands go to policies; `numbers` go to the ledger only. `as_of` is the oldest source's time, UTC.
+    """
+
+    unit: str
+    tenure: str
+    on_duty: bool
+    ref_state: str
+    explained_by: tuple[str, ...]
+    breadth: str
+    as_of: datetime
+    numbers: Mapping[str, int] = field(default_factory=lambda: NOTHING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordFacts:
+    """What the force's own data says about one record of a lookup."""
+
+    conflicts: tuple[Conflict, ...]
+    markings: tuple[str, ...]
+    as_of: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One question to the PDP, in the vocabulary of docs/policy-author.md and nothing else.
+
+    Hashable, so that rows which policies cannot tell apart are asked about once.
+    """
+
+    principal_id: str
+    roles: tuple[str, ...]
+    unit: str
+    tenure: str
+    on_duty: bool
+    action: str
+    kind: str
+    record_id: str
+    purpose: str
+    purpose_family: tuple[str, ...]
+    entitled: bool
+    break_glass: bool
+    ref_state: str
+    explained_by: tuple[str, ...]
+    repeat: str
+    breadth: str
+    markings: tuple[str, ...]
+    originator: str
+    recipient: str
+    conflict: str = "none"
+    conflict_whose: str = "none"
+    conflict_tier: str = "none"
+    conflict_provenance: str = "none"
+
+
+class Output(NamedTuple):
+    """One output of one rule, unread: `src` names the rule, `value` is what it emitted, `error` why it could not."""
+
+    src: str
+    value: Any
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The PDP's answer to one question."""
+
+    allowed: bool
+    outputs: tuple[Output, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ruling:
+    """Answers by index of the questions, and what gave them.
+
+    `allow_rules` are the `src` names of allow rules in the loaded policies: only their outputs may accept a relation.
+    `digest` is the SHA-256 of the policies that decided, or `unverified` where a remote PDP would not say.
+    """
+
+    answers: tuple[Answer, ...]
+    allow_rules: frozenset[str]
+    digest: str
+    call_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """Released or refused, with every reason that held, most telling first.
+
+    `relations` are the conflicts weighed, accepted or not; `masks` name fields to leave out of the answer.
+    """
+
+    released: bool
+    reasons: tuple[Reason, ...] = ()
+    obligations: frozenset[Obligation] = frozenset()
+    masks: frozenset[str] = frozenset()
+    notify: frozenset[str] = frozenset()
+    relations: tuple[Conflict, ...] = ()
+    policy_reasons: tuple[str, ...] = ()
+    break_glass: bool = False
+
+
+class CountKey(NamedTuple):
+    """What repeat views are counted by; the ledger keeps only a keyed token of it."""
+
+    principal: str
+    sight: str
+    record: RecordRef
+
+
+class EntryKind(StrEnum):
+    """What an entry in the ledger says happened."""
+
+    GENESIS = "genesis"
+    INTENT = "intent"
+    RELEASE = "release"
+    REFUSAL = "refusal"
+    OUTAGE = "outage"
+    UNIDENTIFIED = "unidentified"
+    THROTTLED = "throttled"
+    POLICY_CHANGE = "policy-change"
+    RECOVERY = "recovery"
+    GAP = "gap"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One entry to append. `fields` and `rows` hold personal data: the ledger commits to each salted, and encrypts them.
+
+    `counts` are raised by one in the same transaction. `identities` is the sealed snapshot that looking back needs.
+    """
+
+    kind: EntryKind
+    lookup_id: str
+    at: datetime
+    released: bool
+    fields: Mapping[str, Any]
+    rows: Sequence[Mapping[str, Any]] = ()
+    counts: Sequence[CountKey] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """Where a durable entry stands: shard, index (0 = first) and RFC 6962 leaf hash, 32 bytes."""
+
+    shard: str
+    index: int
+    leaf_hash: bytes

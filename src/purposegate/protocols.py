@@ -1,0 +1,241 @@
+"""The four seams through which the gate does I/O, and the two pure ones it is steered by.
+
+`facts`, `decider`, `ledger` and `upstream` may wait and may fail, each with its own `Outage`; nothing else in the pipeline
+touches the world. `routes` and `purposes` are loaded policy: pure, and swapped together with the decider (law 9).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from purposegate.exchange import Held, Page, Request
+from purposegate.model import (
+    Action,
+    CountKey,
+    Declaration,
+    Entry,
+    Lookup,
+    LookupFacts,
+    Principal,
+    Question,
+    Receipt,
+    RecordFacts,
+    RecordRef,
+    Row,
+    Ruling,
+)
+
+
+class Reservation(Protocol):
+    """Counts taken before the decision, so that parallel lookups stop where lookups in turn would."""
+
+    @property
+    def ordinals(self) -> tuple[int, ...]:
+        """For each record reserved, which sight of it this would be: 1 = the first."""
+        ...
+
+    def settle(self, counted: frozenset[RecordRef]) -> None:
+        """End the reservation. `counted` are the records whose count the durable entry raised. Idempotent."""
+        ...
+
+
+class Facts(Protocol):
+    """What the force's own data says. Every method raises `FactsOutage` when a source is gone or stale."""
+
+    async def about_lookup(self, lookup: Lookup) -> LookupFacts:
+        """Unit, tenure, duty of the principal; state of the reference."""
+        ...
+
+    async def about_records(self, lookup: Lookup, rows: Sequence[Row]) -> tuple[RecordFacts, ...]:
+        """Conflicts of principal, originator and recipient with each row's data subjects; one answer a row, in order."""
+        ...
+
+    async def knows(self, staff_id: str) -> bool:
+        """Whether the staff directory holds this id."""
+        ...
+
+    async def reserve(self, lookup: Lookup, records: Sequence[RecordRef]) -> Reservation:
+        """Reserve one sight of each record for the lookup's principal and action. The caller settles it, always."""
+        ...
+
+    def repeat_band(self, action: Action, ordinal: int) -> str:
+        """`first`, `few`, `many` or `over`, by the thresholds of facts.yaml."""
+        ...
+
+
+class Decider(Protocol):
+    """The PDP. One method decides; answers come by index."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the policies in use, hex, or `unverified`."""
+        ...
+
+    @property
+    def reads_record_ids(self) -> bool:
+        """Whether any loaded policy compares the record id; if not, questions carry an empty one."""
+        ...
+
+    async def decide(self, questions: Sequence[Question], *, lookup_id: str) -> Ruling:
+        """Answer every question, in one batch. Raises `PdpOutage`, never answers False for an outage."""
+        ...
+
+
+class Ledger(Protocol):
+    """The tamper-evident log."""
+
+    async def append(self, entry: Entry) -> Receipt:
+        """Append one entry: durable when this returns. Raises `LedgerOutage`; then nothing may be released."""
+        ...
+
+    async def counts(self, keys: Sequence[CountKey]) -> tuple[int, ...]:
+        """How often each key has been counted by durable entries. Raises `LedgerOutage`."""
+        ...
+
+
+class Upstream(Protocol):
+    """The records system, asked once per page."""
+
+    async def ask(self, request: Request, *, cap_bytes: int) -> Held:
+        """Send the request on and hold the whole answer. Raises `UpstreamOutage`, or `AnswerOutage` past the cap."""
+        ...
+
+
+class Sheet(Protocol):
+    """One answer, read: its rows, and how to write it again without those withheld."""
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """Every record in the answer, in order."""
+        ...
+
+    @property
+    def next_token(self) -> str:
+        """The records system's own token of the next page; empty at the end."""
+        ...
+
+
+class Match(Protocol):
+    """One request matched to one route of records.yaml."""
+
+    @property
+    def route(self) -> str:
+        """The route's name."""
+        ...
+
+    @property
+    def action(self) -> Action:
+        """What the route does."""
+        ...
+
+    @property
+    def kind(self) -> str:
+        """The record kind."""
+        ...
+
+    @property
+    def records(self) -> tuple[RecordRef, ...]:
+        """Records that the request names by canonical id; empty for a search."""
+        ...
+
+    @property
+    def criteria(self) -> Mapping[str, str]:
+        """Search terms and sort keys by field name; free text stands under `*`."""
+        ...
+
+    @property
+    def cap_bytes(self) -> int:
+        """The most the gate holds of this route's answer, bytes."""
+        ...
+
+    @property
+    def page(self) -> str:
+        """The gate's own sealed cursor as the client sent it; empty on the first page."""
+        ...
+
+    @property
+    def judged(self) -> bool:
+        """False where the answer is binary and decided on the request alone (always an export)."""
+        ...
+
+    def request(self, page: Page) -> Request:
+        """What to send upstream for this page: canonical, hop-by-hop and conditional headers gone, HEAD as GET."""
+        ...
+
+    def read(self, held: Held) -> Sheet:
+        """Read an answer. Raises `AnswerOutage` when it does not have the promised shape."""
+        ...
+
+    def redirects_safely(self, held: Held) -> bool:
+        """Whether a 3xx answer leads to a mapped place and tells nothing that the request did not say."""
+        ...
+
+    def render(
+        self,
+        kept: Sequence[tuple[Sheet, Row, frozenset[str]]],
+        *,
+        first: Sheet,
+        cursor: str,
+        notice: str,
+    ) -> tuple[bytes, bytes]:
+        """Write the answer with only the kept rows, each less its masked fields. Returns (body, content type)."""
+        ...
+
+
+class Routes(Protocol):
+    """records.yaml, loaded."""
+
+    def match(self, request: Request) -> Match | None:
+        """The route of a request, or None where it is listed as open. Raises `RouteRefused` for everything else."""
+        ...
+
+
+class Purpose(Protocol):
+    """One purpose of the catalogue."""
+
+    @property
+    def code(self) -> str:
+        """Its code, dotted: `investigate.crime`."""
+        ...
+
+    @property
+    def family(self) -> tuple[str, ...]:
+        """Its code's ancestors and itself, widest first."""
+        ...
+
+    def entitles(self, principal: Principal) -> bool:
+        """Whether one of the principal's roles may use it."""
+        ...
+
+    def breaks_glass(self, principal: Principal) -> bool:
+        """Whether one of the principal's roles may break glass under it."""
+        ...
+
+    @property
+    def breaks_glass_when_unavailable(self) -> bool:
+        """Whether `when_unavailable: break-glass` stands in the catalogue."""
+        ...
+
+    def reason_is_full(self, reason: str) -> bool:
+        """Whether the reason meets the purpose's demand for a justification (`justify`)."""
+        ...
+
+
+class Catalogue(Protocol):
+    """purposes.yaml, loaded."""
+
+    @property
+    def version(self) -> str:
+        """The catalogue's own version."""
+        ...
+
+    def declared(self, request: Request) -> Declaration:
+        """The request's declaration, read strictly. Raises `DeclarationRefused`."""
+        ...
+
+    def accept(self, declaration: Declaration) -> Purpose:
+        """The purpose declared, if the declaration has all it requires. Raises `DeclarationRefused`."""
+        ...
+
+    def open_to(self, principal: Principal) -> Sequence[Purpose]:
+        """What this principal could declare."""
+        ...
