@@ -1,0 +1,109 @@
+"""YAML policy and settings files: parsed strictly, checked against their JSON Schema, faults named by line.
+
+YAML 1.2, no tags, no duplicate keys, UTF-8. The schemas stand in `purposegate/schemas/` and ship with the package.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from purposegate.errors import Finding, PolicyError
+
+MAX_BYTES = 4 * 1024 * 1024
+"""A policy file larger than this is a mistake or an attack; the largest real catalogue seen is 60 KiB."""
+
+Key = str | int
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One file, valid against its schema. `content` is its mapping; `finding` points back into it."""
+
+    path: Path
+    content: Any
+
+    def finding(self, keys: Sequence[Key], expected: str) -> Finding:
+        """A fault at the value that `keys` leads to."""
+        return Finding(str(self.path), _line(self.content, keys), ".".join(map(str, keys)) or "(top)", expected)
+
+
+def _line(node: Any, keys: Iterable[Key]) -> int:
+    line = 0
+    for key in keys:
+        if not isinstance(node, CommentedMap | CommentedSeq):
+            break
+        try:
+            line = node.lc.key(key)[0] if isinstance(node, CommentedMap) else node.lc.item(key)[0]
+            node = node[key]
+        except (KeyError, IndexError, TypeError, AttributeError):
+            break
+    return int(line) + 1
+
+
+@cache
+def validator(schema: str) -> Draft202012Validator:
+    """The validator for `purposegate/schemas/<schema>.json`."""
+    text = resources.files("purposegate").joinpath("schemas", f"{schema}.json").read_text(encoding="utf-8")
+    return Draft202012Validator(json.loads(text))
+
+
+def _expected(error: ValidationError) -> str:
+    """What the schema wanted, in one sentence, without echoing the rejected value."""
+    match error.validator:
+        case "required":
+            missing = [key for key in error.validator_value if key not in error.instance]
+            return f"missing key(s) {', '.join(missing)}"
+        case "additionalProperties":
+            known = ", ".join(sorted(error.schema.get("properties", {}))) or "none"
+            return f"unknown key; known keys: {known}"
+        case "type":
+            return f"want {error.validator_value}"
+        case "enum":
+            return f"want one of {', '.join(map(str, error.validator_value))}"
+        case "pattern":
+            return f"want text matching {error.validator_value}"
+        case _:
+            return str(error.schema.get("description") or f"violates {error.validator}: {error.validator_value!r:.80}")
+
+
+def _keys(error: ValidationError) -> list[Key]:
+    keys: list[Key] = list(error.absolute_path)
+    if error.validator == "additionalProperties":
+        extra = [key for key in error.instance if key not in error.schema.get("properties", {})]
+        keys += extra[:1]
+    return keys
+
+
+def read(path: Path, schema: str) -> Document:
+    """Read and validate one file. Raises `PolicyError` with every fault found, each with its line."""
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise PolicyError([Finding(str(path), 1, "(file)", f"at most {MAX_BYTES} bytes")])
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise PolicyError([Finding(str(path), 1, "(file)", f"a readable file: {error.strerror}")]) from error
+    except UnicodeDecodeError as error:
+        raise PolicyError([Finding(str(path), 1, "(file)", "UTF-8 text")]) from error
+    parser = YAML(typ="rt", pure=True)
+    try:
+        content = parser.load(text)
+    except MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise PolicyError([Finding(str(path), line, "(yaml)", str(error.problem))]) from error
+    except YAMLError as error:
+        raise PolicyError([Finding(str(path), 1, "(yaml)", "well-formed YAML 1.2")]) from error
+    document = Document(path, content)
+    faults = sorted(validator(schema).iter_errors(content), key=lambda fault: list(map(str, fault.absolute_path)))
+    if faults:
+        raise PolicyError([document.finding(_keys(fault), _expected(fault)) for fault in faults])
+    return document
