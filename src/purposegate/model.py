@@ -151,7 +151,8 @@ class Conflict:
     """A tie found between a person behind the lookup and a data subject.
 
     `entry` names the register row or directory rule that matched; `declared` is true only where the principal
-    themself declared it, so that naming it back tells nothing new. `score` is bits of evidence with its field table.
+    themself declared it, so that naming it back tells nothing new. `default` is what conflicts.yaml says the relation does
+    by its provenance (`refuse` or `flag`); the policies read it and decide. `score` is bits of evidence with its field table.
     """
 
     whose: Whose
@@ -160,6 +161,7 @@ class Conflict:
     provenance: str
     entry: str
     declared: bool
+    default: str = "refuse"
     score: float = 0.0
     table: tuple[tuple[str, float], ...] = ()
 
@@ -175,8 +177,6 @@ class LookupFacts:
     tenure: str
     on_duty: bool
     ref_state: str
-    explained_by: tuple[str, ...]
-    breadth: str
     as_of: datetime
     numbers: Mapping[str, int] = field(default_factory=lambda: NOTHING)
 
@@ -186,7 +186,7 @@ class RecordFacts:
     """What the force's own data says about one record of a lookup."""
 
     conflicts: tuple[Conflict, ...]
-    markings: tuple[str, ...]
+    explained_by: tuple[str, ...]
     as_of: datetime
 
 
@@ -212,14 +212,13 @@ class Question:
     ref_state: str
     explained_by: tuple[str, ...]
     repeat: str
-    breadth: str
-    markings: tuple[str, ...]
     originator: str
     recipient: str
     conflict: str = "none"
     conflict_whose: str = "none"
     conflict_tier: str = "none"
     conflict_provenance: str = "none"
+    conflict_default: str = "none"
 
 
 class Output(NamedTuple):
