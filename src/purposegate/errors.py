@@ -7,6 +7,9 @@ PurposegateError
  |    +-- IdentityRefused
  |    +-- RouteRefused
  |    +-- DeclarationRefused
+ +-- EvidenceError            bytes offered as evidence do not stand
+ |    +-- EvidenceMalformed   they are not in the format that they claim
+ |    +-- ProofFailed         they are, and prove something else
  +-- Outage                   the gate could not decide (law 3: never mistaken for a refusal)
       +-- FactsOutage, PdpOutage, LedgerOutage, UpstreamOutage, AnswerOutage
 
@@ -80,6 +83,21 @@ class DeclarationRefused(LookupRefused):
     """The declaration is missing or cannot stand."""
 
     remedy = "Declare a purpose from the catalogue, with what it requires."
+
+
+class EvidenceError(PurposegateError):
+    """Bytes offered as evidence do not stand; nothing may be concluded from them."""
+
+    status = 422
+    remedy = "Ask whoever handed the evidence over for it again, unaltered; keep what they sent first."
+
+
+class EvidenceMalformed(EvidenceError):
+    """The bytes are not in the ledger format that they claim (one spelling per value, no leniency)."""
+
+
+class ProofFailed(EvidenceError):
+    """The bytes are well-formed, and the proof or signature does not lead to what it claims."""
 
 
 class Outage(PurposegateError):
