@@ -41,11 +41,16 @@ class Reservation(Protocol):
 class Facts(Protocol):
     """What the force's own data says. Every method raises `FactsOutage` when a source is gone or stale."""
 
-    async def about_lookup(self, lookup: Lookup) -> LookupFacts:
-        """Unit, tenure, duty of the principal; state of the reference."""
+    async def about_lookup(self, lookup: Lookup, *, stale_ok: bool = False) -> LookupFacts:
+        """Unit, tenure, duty of the principal; state of the reference.
+
+        `stale_ok` answers from data past its age limit, for break-glass alone; data never loaded still raises.
+        """
         ...
 
-    async def about_records(self, lookup: Lookup, rows: Sequence[Row]) -> tuple[RecordFacts, ...]:
+    async def about_records(
+        self, lookup: Lookup, rows: Sequence[Row], *, stale_ok: bool = False
+    ) -> tuple[RecordFacts, ...]:
         """Conflicts of principal, originator and recipient with each row's data subjects; one answer a row, in order."""
         ...
 
@@ -148,6 +153,16 @@ class Match(Protocol):
         ...
 
     @property
+    def header_allow(self) -> frozenset[bytes]:
+        """Response headers, lower case, that the route lets through beside the gate's own list."""
+        ...
+
+    @property
+    def cursor_scope(self) -> str:
+        """What a sealed cursor is bound to beside the principal: route and every parameter but the page's own."""
+        ...
+
+    @property
     def page(self) -> str:
         """The gate's own sealed cursor as the client sent it; empty on the first page."""
         ...
@@ -178,6 +193,18 @@ class Match(Protocol):
         notice: str,
     ) -> tuple[bytes, bytes]:
         """Write the answer with only the kept rows, each less its masked fields. Returns (body, content type)."""
+        ...
+
+
+class Cursors(Protocol):
+    """Seals the gate's own page links, so that they tell nothing and fit nobody else."""
+
+    def seal(self, page: Page, *, principal_id: str, scope: str) -> str:
+        """A cursor of fixed length for one principal and one search."""
+        ...
+
+    def unseal(self, cursor: str, *, principal_id: str, scope: str) -> Page:
+        """The page it stands for. Raises `RouteRefused(cursor-invalid)`."""
         ...
 
 
