@@ -1,0 +1,112 @@
+"""What an entry says about a lookup: names of fields released and withheld, never values. Pure.
+
+One exception, which looking back needs: the identity snapshot of each data subject seen, sealed in the erasable payload.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from purposegate.model import Action, Conflict, CountKey, Declaration, Identity, Outcome, Principal, RecordRef, Row
+from purposegate.reasons import Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """One row with its outcome and which sight of it this was (1 = first)."""
+
+    row: Row
+    outcome: Outcome
+    ordinal: int
+
+
+def sight(action: Action) -> str:
+    """Opening a record and seeing it in a list are counted apart."""
+    return "shown" if action is Action.SEARCH else "viewed"
+
+
+def count_keys(principal: Principal, action: Action, rows: Iterable[Judged]) -> tuple[CountKey, ...]:
+    """What a durable release counts: one sight of each record in it."""
+    records = dict.fromkeys(judged.row.record for judged in rows)
+    return tuple(CountKey(principal.id, sight(action), record) for record in records)
+
+
+def principal_fields(principal: Principal) -> dict[str, Any]:
+    """Who asked (DPA 2018 s.62(2); EU LED Art. 25)."""
+    return {"principal": principal.id, "roles": list(principal.roles)}
+
+
+def declaration_fields(declaration: Declaration | None) -> dict[str, Any]:
+    """Why, for whom and to whom, verbatim: a false reason is evidence."""
+    if declaration is None:
+        return {}
+    return {
+        "purpose": declaration.purpose,
+        "ref": declaration.ref,
+        "reason": declaration.reason,
+        "originator": declaration.originator,
+        "recipient": declaration.recipient,
+        "declared_break_glass": declaration.break_glass,
+    }
+
+
+def outcome_fields(outcome: Outcome | None, reasons: Sequence[Reason], detail: str) -> dict[str, Any]:
+    """What was decided and every reason that held, in the auditor's words' codes."""
+    fields: dict[str, Any] = {"reasons": [reason.value for reason in reasons]}
+    if detail:
+        fields["detail"] = detail
+    if outcome is not None:
+        fields |= {
+            "obligations": sorted(outcome.obligations),
+            "masks": sorted(outcome.masks),
+            "notify": sorted(outcome.notify),
+            "policy_reasons": list(outcome.policy_reasons),
+            "break_glass": outcome.break_glass,
+        }
+    return fields
+
+
+def conflict_row(conflict: Conflict) -> dict[str, Any]:
+    """One tie weighed: which register row, how it is known, how sure, and why."""
+    return {
+        "whose": conflict.whose.value,
+        "relation": conflict.relation,
+        "tier": conflict.tier.value,
+        "provenance": conflict.provenance,
+        "entry": conflict.entry,
+        "score_bits": round(conflict.score, 2),
+        "table": [[name, round(bits, 2)] for name, bits in conflict.table],
+    }
+
+
+def identity_row(identity: Identity) -> dict[str, Any]:
+    """The sealed snapshot of who was seen: names, births, addresses, telephones, plates."""
+    return {
+        "names": [list(name) for name in identity.names],
+        "born": list(identity.born),
+        "addresses": [list(address) for address in identity.addresses],
+        "phones": list(identity.phones),
+        "plates": list(identity.plates),
+    }
+
+
+def row_fields(judged: Judged, *, released: bool) -> dict[str, Any]:
+    """One record of the answer: released or withheld, which fields, which ties, which sight of it."""
+    outcome, row = judged.outcome, judged.row
+    return {
+        "kind": row.record.kind,
+        "id": row.record.id,
+        "released": released,
+        "reasons": [reason.value for reason in outcome.reasons],
+        "fields_released": sorted(row.fields - outcome.masks) if released else [],
+        "fields_withheld": sorted(row.fields & outcome.masks) if released else sorted(row.fields),
+        "obligations": sorted(outcome.obligations),
+        "conflicts": [conflict_row(conflict) for conflict in outcome.relations],
+        "sight": judged.ordinal,
+        "subjects": [identity_row(identity) for identity in row.subjects],
+    }
+
+
+def record_fields(records: Sequence[RecordRef], criteria: Mapping[str, str]) -> dict[str, Any]:
+    """What was asked for: the records named, and the criteria of a search."""
+    return {"records": [list(record) for record in records], "criteria": dict(criteria)}
