@@ -104,6 +104,13 @@ class Upstream(Protocol):
         """Send the request on and hold the whole answer. Raises `UpstreamOutage`, or `AnswerOutage` past the cap."""
         ...
 
+    async def original(self, *, cap_bytes: int) -> Held:
+        """Send the client's request on unchanged and hold its answer, for monitor mode; the entrance then passes it on.
+
+        Raises as `ask` does; even then the entrance can pass the answer on as it comes.
+        """
+        ...
+
 
 class Sheet(Protocol):
     """One answer, read: its rows, and how to write it again without those withheld."""
@@ -170,6 +177,15 @@ class Match(Protocol):
     @property
     def judged(self) -> bool:
         """False where the answer is binary and decided on the request alone (always an export)."""
+        ...
+
+    @property
+    def headers(self) -> frozenset[bytes]:
+        """Answer headers, in lower case, that this route releases beyond the gate's own allow-list."""
+        ...
+
+    def touches(self, masks: frozenset[str]) -> bool:
+        """Whether a criterion, sort key or free text of the request reads a field that these masks name or group."""
         ...
 
     def request(self, page: Page) -> Request:
