@@ -17,7 +17,7 @@ _OWN_LINES = 3
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A tree head. `extensions` are opaque lines in others' logs; ours has none, as nobody could audit them."""
+    """A tree head. `extensions` are opaque lines of others' logs; ours has none: nobody could audit them."""
 
     origin: str
     size: int
@@ -63,7 +63,7 @@ class SignedCheckpoint:
 
     @classmethod
     def open(cls, raw: bytes, origin: str, keys: Iterable[LogKey]) -> Self:
-        """Parse and verify. Raises `EvidenceMalformed`; `ProofFailed` for another origin or no good signature."""
+        """Parse and verify; else `EvidenceMalformed`, or `ProofFailed` for another origin or no good signature."""
         note = Note.parse(raw)
         checkpoint = Checkpoint.parse(note.text)
         if checkpoint.origin != origin:

@@ -31,7 +31,7 @@ _DASH = "\N{EM DASH} "
 
 
 def require_key_name(name: str) -> None:
-    """Raise `EvidenceMalformed` unless `name` is non-empty, without plus, control or Unicode space characters."""
+    """Raise `EvidenceMalformed` unless `name` is non-empty, without plus, control characters or any space."""
     if not name or "+" in name or any(char.isspace() or char < " " for char in name):
         raise EvidenceMalformed("a key name is non-empty and has neither spaces nor plus")
 

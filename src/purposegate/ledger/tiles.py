@@ -116,8 +116,8 @@ def parse_bundle(raw: bytes, width: int) -> list[bytes]:
 def subtrees_in(read: Callable[[Tile], bytes], size: int) -> Subtree:
     """Full subtrees of a log of `size` leaves, read from its tiles: what proofs are made from.
 
-    `read` is asked for the widest tile that `size` implies; it may cache. Raises `EvidenceMalformed` for a tile
-    of the wrong length.
+    `read` is asked for the widest tile that `size` implies; it may cache. Raises `EvidenceMalformed` for a
+    tile of the wrong length.
     """
 
     def subtree(level: int, index: int) -> bytes:
