@@ -133,6 +133,12 @@ class LedgerOutage(Outage):
         super().__init__(Reason.LEDGER_UNAVAILABLE, detail)
 
 
+class EntryUnfit(LedgerOutage):
+    """This one entry cannot be written in the ledger's format; other entries are not touched."""
+
+    remedy = "Change or shorten what the message names; the ledger itself is well."
+
+
 class UpstreamOutage(Outage):
     """The records system failed."""
 

@@ -4,17 +4,21 @@ Transport-neutral, so that ASGI, WSGI and the proxy are thin entrances to the sa
 """
 
 from dataclasses import dataclass, field, replace
+from enum import Enum
 from typing import NamedTuple
 
 Headers = tuple[tuple[bytes, bytes], ...]
 """Names in lower case, in the order received, repeats kept (RFC 9110 section 5.3)."""
+
+WEBSOCKET = "WEBSOCKET"
+"""The method of a request that is a WebSocket's opening handshake; no route maps it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """One request. `raw_path` and `query` are as they were on the wire, undecoded; `path` is what the server made of it.
 
-    `body` is complete, within the entrance's cap.
+    `body` is complete, unless `body_over_cap`: then it is what fitted the entrance's cap.
     """
 
     method: str
@@ -23,6 +27,7 @@ class Request:
     query: bytes = b""
     headers: Headers = ()
     body: bytes = b""
+    body_over_cap: bool = False
 
     def values(self, name: bytes) -> tuple[bytes, ...]:
         """Every value of a header; `name` in lower case."""
@@ -53,6 +58,15 @@ class Reply:
     status: int
     headers: Headers = field(default=())
     body: bytes = b""
+
+
+class Pass(Enum):
+    """What the entrance does where the gate has no reply of its own."""
+
+    OPEN = "open"
+    """Listed as open: the request goes on untouched and unrecorded."""
+    ORIGINAL = "original"
+    """Monitor mode: the entry is durable; the records system's own answer goes out as it came."""
 
 
 class Page(NamedTuple):

@@ -112,5 +112,6 @@ def judge(
         masks=frozenset[str]().union(*(demand.masks for demand in demands)),
         notify=frozenset[str]().union(*(demand.notify for demand in demands)),
         relations=tuple(conflict for conflict, _ in conflicted),
+        refusing=tuple(tied),
         policy_reasons=tuple(dict.fromkeys(text for demand in demands for text in demand.reasons)),
     )

@@ -255,7 +255,7 @@ class Ruling:
 class Outcome:
     """Released or refused, with every reason that held, most telling first.
 
-    `relations` are the conflicts weighed, accepted or not; `masks` name fields to leave out of the answer.
+    `relations` are the conflicts weighed, `refusing` those that no rule accepted; `masks` name fields to leave out of the answer.
     """
 
     released: bool
@@ -264,6 +264,7 @@ class Outcome:
     masks: frozenset[str] = frozenset()
     notify: frozenset[str] = frozenset()
     relations: tuple[Conflict, ...] = ()
+    refusing: tuple[Conflict, ...] = ()
     policy_reasons: tuple[str, ...] = ()
     break_glass: bool = False
 

@@ -35,6 +35,10 @@ class WaysForward:
     hand_over: str
     supervisor: str
 
+    def header(self, *, searched: bool) -> Headers:
+        """The Link header of every search answer, rows withheld or not (law 7)."""
+        return ((b"link", f'<{self.hand_over}>; rel="help"'.encode()),) if searched else ()
+
     def links(self, *, breaks_glass: bool) -> list[dict[str, str]]:
         """The links of every refusal. `breaks_glass` is a property of the principal, never of the record."""
         links = [

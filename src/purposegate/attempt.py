@@ -1,0 +1,169 @@
+"""One lookup on its way through the gate: what is known of it so far, and the entry it will leave."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from purposegate import evidence
+from purposegate.enforcement.refusal import WaysForward
+from purposegate.evidence import Judged
+from purposegate.exchange import Request
+from purposegate.model import (
+    ACTIONS_WITH_EFFECTS,
+    Action,
+    Declaration,
+    Entry,
+    EntryKind,
+    Lookup,
+    LookupFacts,
+    Mode,
+    Outcome,
+    Principal,
+    RecordRef,
+)
+from purposegate.protocols import Catalogue, Cursors, Decider, Facts, Match, Purpose, Reservation, Routes
+from purposegate.reasons import Family, Reason
+
+Identify = Callable[[Request], Awaitable[Principal]]
+"""Who asks. Raises `IdentityRefused`, or an `Outage` when the proof cannot be checked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """Everything that steers a lookup, swapped in one assignment (law 9). A lookup keeps the one it began with."""
+
+    routes: Routes
+    catalogue: Catalogue
+    decider: Decider
+    facts: Facts
+    identify: Identify
+    cursors: Cursors
+    ways: WaysForward
+    modes: Mapping[str, Mode]
+    digest: str
+    refill_pages: int = 50
+
+    def mode_of(self, kind: str) -> Mode:
+        """The mode of a record kind; unmapped requests have the default's."""
+        return self.modes.get(kind, self.modes.get("default", Mode.ENFORCE))
+
+
+@dataclass(slots=True, kw_only=True)
+class Attempt:
+    """The working state of one lookup. Filled in as the pipeline learns; read once to write the entry."""
+
+    id: str
+    at: datetime
+    snapshot: Snapshot
+    principal: Principal
+    request: Request
+    match: Match | None
+    declaration: Declaration | None = None
+    purpose: Purpose | None = None
+    lookup: Lookup | None = None
+    facts: LookupFacts | None = None
+    outcome: Outcome | None = None
+    overridden: Reason | None = None
+    kept: list[Judged] = field(default_factory=list)
+    withheld: list[Judged] = field(default_factory=list)
+    reasons: list[Reason] = field(default_factory=list)
+    detail: str = ""
+    status: int = 0
+    policy_digest: str = ""
+    call_ids: list[str] = field(default_factory=list)
+    ordinals: dict[RecordRef, int] = field(default_factory=dict)
+    reservations: list[Reservation] = field(default_factory=list)
+
+    @property
+    def kind(self) -> str:
+        """The record kind, empty where no route matched."""
+        return self.match.kind if self.match else ""
+
+    @property
+    def action(self) -> Action | None:
+        """The route's action, if one matched."""
+        return self.match.action if self.match else None
+
+    @property
+    def mode(self) -> Mode:
+        """The mode that binds this lookup."""
+        return self.snapshot.mode_of(self.kind)
+
+    @property
+    def has_effects(self) -> bool:
+        """Whether the upstream does more than read, so that an intent entry comes first (law 1)."""
+        return self.action in ACTIONS_WITH_EFFECTS
+
+    @property
+    def breaks_glass(self) -> bool:
+        """Whether glass was declared broken by somebody whom the catalogue lets."""
+        return bool(
+            self.declaration
+            and self.declaration.break_glass
+            and self.purpose
+            and self.purpose.breaks_glass(self.principal)
+        )
+
+    async def reserve(self, records: Sequence[RecordRef]) -> None:
+        """Reserve one sight of each record not reserved yet; nameless ones (a search before its answer) have none."""
+        fresh = tuple(dict.fromkeys(record for record in records if record.id and record not in self.ordinals))
+        if not fresh or self.lookup is None:
+            return
+        reservation = await self.snapshot.facts.reserve(self.lookup, fresh)
+        self.reservations.append(reservation)
+        self.ordinals.update(zip(fresh, reservation.ordinals, strict=True))
+
+    def settle(self, *, recorded: bool) -> None:
+        """End every reservation; what was released in a durable entry stays counted."""
+        counted = frozenset(judged.row.record for judged in self.kept) if recorded else frozenset[RecordRef]()
+        while self.reservations:
+            self.reservations.pop().settle(counted)
+
+    def entry(self, kind: EntryKind, *, released: bool) -> Entry:
+        """The entry as it stands now."""
+        match, lookup_facts = self.match, self.facts
+        fields: dict[str, Any] = {
+            **evidence.principal_fields(self.principal),
+            **evidence.declaration_fields(self.declaration),
+            **evidence.outcome_fields(self.outcome, self.reasons, self.detail),
+            "mode": self.mode.value,
+            "method": self.request.method,
+            "status": self.status,
+            "snapshot_digest": self.snapshot.digest,
+            "policy_digest": self.policy_digest,
+            "catalogue_version": self.snapshot.catalogue.version,
+            "pdp_calls": self.call_ids,
+        }
+        if match is not None:
+            fields |= {"route": match.route, "action": match.action.value, "kind": match.kind}
+            fields |= evidence.record_fields(match.records, match.criteria)
+        if lookup_facts is not None:
+            fields |= {
+                "ref_state": lookup_facts.ref_state,
+                "on_duty": lookup_facts.on_duty,
+                "unit": lookup_facts.unit,
+                "tenure": lookup_facts.tenure,
+                "facts_as_of": lookup_facts.as_of.isoformat(),
+                "numbers": dict(lookup_facts.numbers),
+            }
+        if self.overridden is not None:
+            fields["overridden"] = self.overridden.value
+        counted = self.kept if released and kind is not EntryKind.INTENT else []
+        return Entry(
+            kind=kind,
+            lookup_id=self.id,
+            at=self.at,
+            released=released,
+            fields=fields,
+            rows=[
+                *(evidence.row_fields(judged, released=released) for judged in self.kept),
+                *(evidence.row_fields(judged, released=False) for judged in self.withheld),
+            ],
+            counts=evidence.count_keys(self.principal, match.action, counted) if match else (),
+        )
+
+    @property
+    def family(self) -> Family | None:
+        """The family of the first reason; None for a release."""
+        return self.reasons[0].wording.family if self.reasons else None

@@ -1,0 +1,197 @@
+"""Weighing records: facts gathered, sights reserved, questions put, answers judged; and what break-glass may stand in for.
+
+The order is fixed: a sight is reserved before it is decided, so that parallel lookups stop where lookups in turn would.
+"""
+
+import logging
+from collections.abc import Sequence
+
+from purposegate.attempt import Attempt
+from purposegate.errors import Outage
+from purposegate.evidence import Judged
+from purposegate.judge import SELF, judge
+from purposegate.model import Conflict, Lookup, Obligation, Outcome, Question, RecordFacts, RecordRef, Row, Tier
+from purposegate.reasons import Reason
+from purposegate.telemetry import SPAN_DECIDE, SPAN_FACTS, TRACER
+
+LOG = logging.getLogger("purposegate")
+
+ABSENT = frozenset(
+    {
+        Reason.PDP_UNAVAILABLE,
+        Reason.FACTS_UNAVAILABLE,
+        Reason.FACTS_STALE,
+        Reason.REGISTER_STALE,
+        Reason.GATE_FAULT,
+    }
+)
+"""Outages that broken glass may stand in for: the table of design section 3. Never identity, never the ledger."""
+MALFORMED = frozenset({Reason.PDP_ANSWER_MALFORMED, Reason.POLICY_OUTPUT_MALFORMED})
+"""The same, but only where no tie was found: otherwise one more tie could turn a refusal into a release (law 5)."""
+
+
+async def gather(attempt: Attempt) -> None:
+    """Learn what the force knows about the lookup itself. Raises `Outage` unless broken glass stands in for it."""
+    facts, lookup = attempt.snapshot.facts, _lookup(attempt)
+    try:
+        with TRACER.start_as_current_span(SPAN_FACTS):
+            attempt.facts = await facts.about_lookup(lookup)
+    except Exception as fault:  # noqa: BLE001  a crash here is an outage like any other (law 2)
+        outage = as_outage(fault)
+        if not _stands_in(attempt, outage):
+            raise outage from fault
+        attempt.overridden = outage.reason
+        attempt.facts = await facts.about_lookup(lookup, stale_ok=True)
+
+
+async def weigh(attempt: Attempt, rows: Sequence[Row]) -> tuple[Judged, ...]:
+    """Judge each row, in order. Raises `Outage`; a refusal is a value."""
+    if attempt.overridden is not None:
+        return await _by_broken_glass(attempt, rows)
+    try:
+        with TRACER.start_as_current_span(SPAN_FACTS):
+            found = await attempt.snapshot.facts.about_records(_lookup(attempt), rows)
+        await attempt.reserve([row.record for row in rows])
+        outcomes = await _outcomes(attempt, rows, found)
+    except Exception as fault:  # noqa: BLE001  see gather
+        outage = as_outage(fault)
+        if not _stands_in(attempt, outage):
+            raise outage from fault
+        attempt.overridden = outage.reason
+        return await _by_broken_glass(attempt, rows)
+    return _judged(attempt, rows, outcomes)
+
+
+def nameless(kind: str) -> Row:
+    """The row that stands for a search before its answer is known."""
+    return Row(record=RecordRef(kind, ""), subjects=(), fields=frozenset(), place=0)
+
+
+def named(records: Sequence[RecordRef]) -> tuple[Row, ...]:
+    """Rows for records known by id alone, before the records system is asked."""
+    return tuple(
+        Row(record=record, subjects=(), fields=frozenset(), place=place) for place, record in enumerate(records)
+    )
+
+
+def as_outage(fault: Exception) -> Outage:
+    """An outage as it is; anything else is a fault of the gate, logged with its trace and told to nobody."""
+    if isinstance(fault, Outage):
+        return fault
+    LOG.error("the gate failed while weighing a lookup", exc_info=fault)
+    return Outage(Reason.GATE_FAULT, type(fault).__name__)
+
+
+def _lookup(attempt: Attempt) -> Lookup:
+    if attempt.lookup is None:
+        raise Outage(Reason.GATE_FAULT, "a lookup is weighed only after its declaration stands")
+    return attempt.lookup
+
+
+def _stands_in(attempt: Attempt, outage: Outage) -> bool:
+    return (
+        attempt.breaks_glass
+        and attempt.purpose is not None
+        and attempt.purpose.breaks_glass_when_unavailable
+        and outage.reason in ABSENT | MALFORMED
+    )
+
+
+def _judged(attempt: Attempt, rows: Sequence[Row], outcomes: Sequence[Outcome]) -> tuple[Judged, ...]:
+    return tuple(
+        Judged(row=row, outcome=outcome, ordinal=attempt.ordinals.get(row.record, 0))
+        for row, outcome in zip(rows, outcomes, strict=True)
+    )
+
+
+async def _outcomes(attempt: Attempt, rows: Sequence[Row], found: Sequence[RecordFacts]) -> list[Outcome]:
+    """One outcome a row, from one batch: each row without conflict, and with each of its conflicts alone (law 5)."""
+    plans: list[tuple[Question, list[tuple[Conflict, Question]]]] = []
+    for row, facts in zip(rows, found, strict=True):
+        plans.append(
+            (
+                _question(attempt, row, facts, None),
+                [(conflict, _question(attempt, row, facts, conflict)) for conflict in facts.conflicts],
+            )
+        )
+    asked = list(dict.fromkeys(q for plain, tied in plans for q in (plain, *(question for _, question in tied))))
+    with TRACER.start_as_current_span(SPAN_DECIDE):
+        ruling = await attempt.snapshot.decider.decide(asked, lookup_id=attempt.id)
+    attempt.policy_digest = ruling.digest
+    if ruling.call_id:
+        attempt.call_ids.append(ruling.call_id)
+    answers = dict(zip(asked, ruling.answers, strict=True))
+    fulfilled = {Obligation.FLAG}
+    if attempt.purpose and attempt.declaration and attempt.purpose.reason_is_full(attempt.declaration.reason):
+        fulfilled.add(Obligation.JUSTIFY)
+    return [
+        judge(
+            answers[plain],
+            [(conflict, answers[question]) for conflict, question in tied],
+            allow_rules=ruling.allow_rules,
+            fulfilled=fulfilled,
+        )
+        for plain, tied in plans
+    ]
+
+
+async def _by_broken_glass(attempt: Attempt, rows: Sequence[Row]) -> tuple[Judged, ...]:
+    """Judge without the PDP: released, flagged and told to a supervisor, unless a tie is confirmed.
+
+    Raises `FactsOutage` when even stale data cannot say whether a tie is confirmed.
+    """
+    found = await attempt.snapshot.facts.about_records(_lookup(attempt), rows, stale_ok=True)
+    reason = attempt.overridden or Reason.GATE_FAULT
+    if reason in MALFORMED and any(facts.conflicts for facts in found):
+        raise Outage(reason, "a tie was found, so broken glass does not stand in for the policies")
+    await attempt.reserve([row.record for row in rows])
+    return _judged(attempt, rows, [_glass_outcome(facts) for facts in found])
+
+
+def _glass_outcome(facts: RecordFacts) -> Outcome:
+    confirmed = tuple(conflict for conflict in facts.conflicts if conflict.tier is Tier.CONFIRMED)
+    selves = any(conflict.relation == SELF for conflict in confirmed)
+    return Outcome(
+        released=not confirmed,
+        reasons=(Reason.SELF if selves else Reason.CONFLICT,) if confirmed else (),
+        obligations=frozenset({Obligation.FLAG}),
+        notify=frozenset({"supervisor"}),
+        relations=facts.conflicts,
+        refusing=confirmed,
+        break_glass=True,
+    )
+
+
+def _question(attempt: Attempt, row: Row, facts: RecordFacts, conflict: Conflict | None) -> Question:
+    snapshot, lookup, purpose, about = attempt.snapshot, _lookup(attempt), attempt.purpose, attempt.facts
+    if purpose is None or about is None:
+        raise Outage(Reason.GATE_FAULT, "a question needs a purpose and the lookup's facts")
+    tie = {}
+    if conflict is not None:
+        tie = {
+            "conflict": conflict.relation,
+            "conflict_whose": conflict.whose.value,
+            "conflict_tier": conflict.tier.value,
+            "conflict_provenance": conflict.provenance,
+            "conflict_default": conflict.default,
+        }
+    return Question(
+        principal_id=lookup.principal.id,
+        roles=lookup.principal.roles,
+        unit=about.unit,
+        tenure=about.tenure,
+        on_duty=about.on_duty,
+        action=lookup.action.value,
+        kind=row.record.kind,
+        record_id=row.record.id if snapshot.decider.reads_record_ids else "",
+        purpose=purpose.code,
+        purpose_family=purpose.family,
+        entitled=purpose.entitles(lookup.principal),
+        break_glass=attempt.breaks_glass,
+        ref_state=about.ref_state,
+        explained_by=facts.explained_by,
+        repeat=snapshot.facts.repeat_band(lookup.action, attempt.ordinals.get(row.record, 1)),
+        originator="named" if lookup.declaration.originator else "none",
+        recipient="named" if lookup.declaration.recipient else "none",
+        **tie,
+    )
