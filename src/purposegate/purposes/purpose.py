@@ -1,0 +1,128 @@
+"""One purpose of the catalogue: who may declare it, what it requires, and what a declaration lacks."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from purposegate.model import Declaration, Principal
+from purposegate.purposes.quality import Fault, fault
+from purposegate.reasons import Reason
+
+REQUIRED, OPTIONAL, NONE = "required", "optional", "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReferenceKind:
+    """One form of reference: its name, its label for people, whole-match patterns, and a made-up example."""
+
+    kind: str
+    label: str
+    patterns: tuple[re.Pattern[str], ...]
+    example: str
+
+    def matches(self, ref: str) -> bool:
+        """Whether the whole reference has this form."""
+        return any(pattern.fullmatch(ref) for pattern in self.patterns)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CataloguePurpose:
+    """One purpose that can be declared; implements `protocols.Purpose`.
+
+    `reason_words` telling words make a reason, `justify_words` a full one (0: none can be, so a demand for one
+    refuses). `originator` and `recipient` are `required`, `optional` or `none`. `aliases` maps a vocabulary to its
+    terms.
+    """
+
+    code: str
+    family: tuple[str, ...]
+    label: str
+    roles: frozenset[str]
+    reference_required: bool
+    references: tuple[ReferenceKind, ...]
+    reason_required: bool
+    reason_words: int
+    justify_words: int
+    originator: str
+    recipient: str
+    when_unavailable: str
+    break_glass_roles: frozenset[str]
+    break_glass_needs_reference: bool
+    notice: str
+    aliases: Mapping[str, tuple[str, ...]]
+    hollow: frozenset[str]
+
+    def entitles(self, principal: Principal) -> bool:
+        """Whether one of the principal's roles may use it."""
+        return not self.roles.isdisjoint(principal.roles)
+
+    def breaks_glass(self, principal: Principal) -> bool:
+        """Whether one of the principal's roles may break glass under it."""
+        return not self.break_glass_roles.isdisjoint(principal.roles)
+
+    @property
+    def breaks_glass_when_unavailable(self) -> bool:
+        """Whether `when_unavailable: break-glass` stands in the catalogue."""
+        return self.when_unavailable == "break-glass"
+
+    def reason_is_full(self, reason: str) -> bool:
+        """Whether the reason meets the purpose's demand for a justification (`justify`)."""
+        return self.justify_words > 0 and self._reason_fault(reason, self.justify_words) is None
+
+    def _reason_fault(self, reason: str, words: int) -> Fault | None:
+        return fault(reason, words=words, hollow=self.hollow, label=self.label)
+
+    def faults(self, declaration: Declaration) -> Iterator[tuple[Reason, str]]:
+        """Everything a declaration lacks under this purpose, each with what to mend; never what was sent."""
+        if declaration.break_glass and not self.break_glass_roles:
+            yield (
+                Reason.DECLARATION_MALFORMED,
+                "break-glass: this purpose has none; leave it out, or declare the emergency it is.",
+            )
+        yield from self._reference_faults(declaration)
+        yield from self._reason_faults(declaration)
+        yield from _presence(
+            "originator",
+            declaration.originator,
+            self.originator,
+            Reason.ORIGINATOR_UNKNOWN,
+            "who asked for this",
+        )
+        yield from _presence(
+            "recipient",
+            declaration.recipient,
+            self.recipient,
+            Reason.RECIPIENT_UNKNOWN,
+            "who will receive it",
+        )
+
+    def _reference_faults(self, declaration: Declaration) -> Iterator[tuple[Reason, str]]:
+        needed = self.break_glass_needs_reference if declaration.break_glass else self.reference_required
+        forms = " or ".join(f"{kind.label}, such as {kind.example}" for kind in self.references)
+        if not declaration.ref:
+            if needed and self.reference_required:
+                yield Reason.REFERENCE_MISSING, f"ref: give the {forms}."
+        elif not self.references:
+            yield Reason.REFERENCE_MALFORMED, "ref: this purpose takes none; leave it out."
+        elif not any(kind.matches(declaration.ref) for kind in self.references):
+            yield Reason.REFERENCE_MALFORMED, f"ref: write the {forms}."
+
+    def _reason_faults(self, declaration: Declaration) -> Iterator[tuple[Reason, str]]:
+        # Breaking glass is never free of a reason, whatever the purpose asks for otherwise.
+        needed = self.reason_required or declaration.break_glass
+        if not declaration.reason and not needed:
+            return
+        found = self._reason_fault(declaration.reason, self.reason_words)
+        if found is Fault.EMPTY:
+            yield Reason.REASON_MISSING, f"reason: {found.sentence}"
+        elif found is not None:
+            yield Reason.REASON_POOR, f"reason: {found.sentence}"
+
+
+def _presence(name: str, text: str, wanted: str, reason: Reason, what: str) -> Iterator[tuple[Reason, str]]:
+    if wanted == REQUIRED and not text.strip():
+        yield reason, f"{name}: this purpose needs it; name {what}."
+    elif wanted == NONE and text:
+        yield reason, f"{name}: this purpose takes none; leave it out."
+    elif text and not text.strip():
+        yield reason, f"{name}: name {what}, or leave it out."
