@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from purposegate.errors import DeclarationRefused
 from purposegate.exchange import Request
 from purposegate.model import Declaration, Principal
 from purposegate.purposes import declaration as wire
-from purposegate.purposes import loading
+from purposegate.purposes import listing, loading
 from purposegate.purposes.purpose import CataloguePurpose, ReferenceKind
 from purposegate.reasons import Reason
 
@@ -54,6 +55,10 @@ class PurposeCatalogue:
     def open_to(self, principal: Principal) -> tuple[CataloguePurpose, ...]:
         """What this principal could declare, in the catalogue's order."""
         return tuple(purpose for purpose in self.purposes.values() if purpose.entitles(principal))
+
+    def offered(self, principal: Principal) -> list[dict[str, Any]]:
+        """The same as JSON-able maps, each with what it requires and a line to copy."""
+        return listing.offered(self.purposes.values(), principal, field=self.field)
 
     def kind_of(self, ref: str) -> str:
         """Which kind a reference is by its form, or "" where it has none."""
