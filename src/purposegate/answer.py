@@ -83,7 +83,7 @@ def _match(attempt: Attempt) -> Match:
 def _first_page(attempt: Attempt, match: Match) -> Page:
     if not match.page:
         return Page()
-    return attempt.snapshot.cursors.unseal(match.page, principal_id=attempt.principal.id, scope=match.cursor_scope)
+    return attempt.snapshot.cursors.unseal(match.page, principal_id=attempt.principal.id, match=match)
 
 
 async def _ask(attempt: Attempt, upstream: Upstream, page: Page) -> Held:
@@ -123,7 +123,7 @@ async def _fill(attempt: Attempt, upstream: Upstream, held: Held, page: Page) ->
 
 def _releasable(judged: Judged, match: Match) -> bool:
     """A row whose masks cover a criterion or sort key stays behind: its place in the list would tell the field."""
-    return judged.outcome.released and not judged.outcome.masks & match.criteria.keys()
+    return judged.outcome.released and not match.touches(judged.outcome.masks)
 
 
 def _released(attempt: Attempt, match: Match, gathered: Gathered) -> Reply | None:
@@ -136,7 +136,7 @@ def _released(attempt: Attempt, match: Match, gathered: Gathered) -> Reply | Non
     cursor = ""
     if gathered.next_page is not None:
         cursor = attempt.snapshot.cursors.seal(
-            gathered.next_page, principal_id=attempt.principal.id, scope=match.cursor_scope
+            gathered.next_page, principal_id=attempt.principal.id, match=match
         )
     asked_masks = attempt.outcome.masks if attempt.outcome else frozenset[str]()
     kept: list[tuple[Sheet, Row, frozenset[str]]] = [
@@ -162,7 +162,7 @@ def _reasons(judged: list[Judged]) -> Iterator[Reason]:
 
 
 def _headers(match: Match, answer: Held | Gathered, content_type: bytes) -> Headers:
-    allowed = RELEASED_HEADERS | match.header_allow
+    allowed = RELEASED_HEADERS | match.headers
     passed = tuple(pair for pair in answer.headers if pair[0] in allowed)
     return ((b"content-type", content_type), *passed, *refusal.NO_STORE)
 

@@ -25,6 +25,11 @@ from purposegate.model import (
 from purposegate.protocols import Catalogue, Cursors, Decider, Facts, Match, Purpose, Reservation, Routes
 from purposegate.reasons import Family, Reason
 
+
+async def _nothing() -> None:
+    """A snapshot whose parts need no taking down."""
+
+
 Identify = Callable[[Request], Awaitable[Principal]]
 """Who asks. Raises `IdentityRefused`, or an `Outage` when the proof cannot be checked."""
 
@@ -42,6 +47,8 @@ class Snapshot:
     ways: WaysForward
     modes: Mapping[str, Mode]
     digest: str
+    offered: Callable[[Principal], list[dict[str, Any]]]
+    retire: Callable[[], Awaitable[None]] = field(default=_nothing)
     refill_pages: int = 50
 
     def mode_of(self, kind: str) -> Mode:
@@ -107,7 +114,9 @@ class Attempt:
 
     async def reserve(self, records: Sequence[RecordRef]) -> None:
         """Reserve one sight of each record not reserved yet; nameless ones (a search before its answer) have none."""
-        fresh = tuple(dict.fromkeys(record for record in records if record.id and record not in self.ordinals))
+        fresh = tuple(
+            dict.fromkeys(record for record in records if record.id and record not in self.ordinals)
+        )
         if not fresh or self.lookup is None:
             return
         reservation = await self.snapshot.facts.reserve(self.lookup, fresh)
@@ -131,6 +140,7 @@ class Attempt:
             "method": self.request.method,
             "status": self.status,
             "snapshot_digest": self.snapshot.digest,
+            "facts_digest": self.snapshot.facts.digest,
             "policy_digest": self.policy_digest,
             "catalogue_version": self.snapshot.catalogue.version,
             "pdp_calls": self.call_ids,

@@ -34,7 +34,9 @@ class Document:
 
     def finding(self, keys: Sequence[Key], expected: str) -> Finding:
         """A fault at the value that `keys` leads to."""
-        return Finding(str(self.path), _line(self.content, keys), ".".join(map(str, keys)) or "(top)", expected)
+        return Finding(
+            str(self.path), _line(self.content, keys), ".".join(map(str, keys)) or "(top)", expected
+        )
 
 
 def _line(node: Any, keys: Iterable[Key]) -> int:
@@ -53,33 +55,37 @@ def _line(node: Any, keys: Iterable[Key]) -> int:
 @cache
 def validator(schema: str) -> Draft202012Validator:
     """The validator for `purposegate/schemas/<schema>.json`."""
-    text = resources.files("purposegate").joinpath("schemas", f"{schema}.json").read_text(encoding="utf-8")
+    text = (resources.files("purposegate") / "schemas" / f"{schema}.json").read_text(encoding="utf-8")
     return Draft202012Validator(json.loads(text))
 
 
 def _expected(error: ValidationError) -> str:
     """What the schema wanted, in one sentence, without echoing the rejected value."""
+    wanted: Any = error.validator_value
+    schema: Any = error.schema
+    instance: Any = error.instance
     match error.validator:
         case "required":
-            missing = [key for key in error.validator_value if key not in error.instance]
-            return f"missing key(s) {', '.join(missing)}"
+            return f"missing key(s) {', '.join(key for key in wanted if key not in instance)}"
         case "additionalProperties":
-            known = ", ".join(sorted(error.schema.get("properties", {}))) or "none"
+            known = ", ".join(sorted(schema.get("properties", {}))) or "none"
             return f"unknown key; known keys: {known}"
         case "type":
-            return f"want {error.validator_value}"
+            return f"want {wanted}"
         case "enum":
-            return f"want one of {', '.join(map(str, error.validator_value))}"
+            return f"want one of {', '.join(map(str, wanted))}"
         case "pattern":
-            return f"want text matching {error.validator_value}"
+            return f"want text matching {wanted}"
         case _:
-            return str(error.schema.get("description") or f"violates {error.validator}: {error.validator_value!r:.80}")
+            return str(schema.get("description") or f"violates {error.validator}: {wanted!r:.80}")
 
 
 def _keys(error: ValidationError) -> list[Key]:
     keys: list[Key] = list(error.absolute_path)
     if error.validator == "additionalProperties":
-        extra = [key for key in error.instance if key not in error.schema.get("properties", {})]
+        instance: Any = error.instance
+        schema: Any = error.schema
+        extra = [key for key in instance if key not in schema.get("properties", {})]
         keys += extra[:1]
     return keys
 
@@ -103,7 +109,9 @@ def read(path: Path, schema: str) -> Document:
     except YAMLError as error:
         raise PolicyError([Finding(str(path), 1, "(yaml)", "well-formed YAML 1.2")]) from error
     document = Document(path, content)
-    faults = sorted(validator(schema).iter_errors(content), key=lambda fault: list(map(str, fault.absolute_path)))
+    faults = sorted(
+        validator(schema).iter_errors(content), key=lambda fault: list(map(str, fault.absolute_path))
+    )
     if faults:
         raise PolicyError([document.finding(_keys(fault), _expected(fault)) for fault in faults])
     return document

@@ -127,7 +127,9 @@ class PdpOutage(Outage):
 class LedgerOutage(Outage):
     """The ledger cannot append, so nothing may be released."""
 
-    remedy = "Check free space and permissions of the ledger's directory, then run `purposegate ledger verify`."
+    remedy = (
+        "Check free space and permissions of the ledger's directory, then run `purposegate ledger verify`."
+    )
 
     def __init__(self, detail: str = "") -> None:
         super().__init__(Reason.LEDGER_UNAVAILABLE, detail)

@@ -7,7 +7,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from purposegate.model import Action, Conflict, CountKey, Declaration, Identity, Outcome, Principal, RecordRef, Row
+from purposegate.model import (
+    Action,
+    Conflict,
+    CountKey,
+    Declaration,
+    Identity,
+    Outcome,
+    Principal,
+    RecordRef,
+    Row,
+)
 from purposegate.reasons import Reason
 
 

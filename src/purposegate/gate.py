@@ -8,7 +8,8 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,7 +21,14 @@ from purposegate import own_pages
 from purposegate.answer import collect, observe
 from purposegate.attempt import Attempt, Snapshot
 from purposegate.enforcement import refusal
-from purposegate.errors import DeclarationRefused, IdentityRefused, LedgerOutage, LookupRefused, Outage, RouteRefused
+from purposegate.errors import (
+    DeclarationRefused,
+    IdentityRefused,
+    LedgerOutage,
+    LookupRefused,
+    Outage,
+    RouteRefused,
+)
 from purposegate.exchange import WEBSOCKET, Pass, Reply, Request
 from purposegate.model import Entry, EntryKind, Lookup, Mode, Outcome, Principal
 from purposegate.protocols import Ledger, Match, Upstream
@@ -70,10 +78,14 @@ class Gate:
         self,
         opening: AbstractAsyncContextManager[Parts],
         *,
+        reload: Callable[[], Awaitable[Snapshot]] | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._opening = opening
+        self._reload = reload
+        self._serving: Counter[int] = Counter()
+        self._drained = asyncio.Event()
         self._clock = clock
         self._monotonic = monotonic
         self._started = asyncio.Lock()
@@ -106,20 +118,55 @@ class Gate:
             self._parts = self._snapshot = None
             await self._opening.__aexit__(None, None, None)
 
+    async def reload(self) -> str:
+        """Read settings, policies and facts anew and swap them in together, or raise and change nothing (law 9).
+
+        Returns the new digest. Lookups under way finish with what they began with.
+        """
+        if self._reload is None:
+            raise SettingsError("this gate was built from parts: call swap with a snapshot")
+        await self._ready()
+        snapshot = await self._reload()
+        await self.swap(snapshot)
+        return snapshot.digest
+
     async def swap(self, snapshot: Snapshot) -> None:
-        """Use another snapshot from the next lookup on, in one assignment, recorded before it takes effect (law 9)."""
+        """Use another snapshot from the next lookup on, in one assignment, recorded before it takes effect.
+
+        Returns when the last lookup on the old one is done and its parts are down.
+        """
         parts = await self._ready()
         fields = {"snapshot_digest": snapshot.digest, "policy_digest": snapshot.decider.digest}
         await parts.ledger.append(self._bare_entry(EntryKind.POLICY_CHANGE, fields))
-        self._snapshot = snapshot
+        old, self._snapshot = self._snapshot or parts.snapshot, snapshot
+        while self._serving[id(old)]:
+            self._drained.clear()
+            await self._drained.wait()
+        await old.retire()
+
+    async def is_open(self, head: Request) -> bool:
+        """Whether the request is listed as open: then it goes on untouched, its body unread."""
+        parts = await self._ready()
+        match, refused = _match(self._snapshot or parts.snapshot, head)
+        return match is None and refused is None
 
     async def serve(self, request: Request, upstream: Upstream) -> Reply | Pass:
         """Answer one request. What comes back may be sent as it is: its entry is durable.
 
-        Never raises for a lookup; a fault of the gate itself is a 503 with its own reason.
+        Raises nothing for a lookup: a fault of the gate itself is a 503 with its own reason.
         """
         parts = await self._ready()
         snapshot = self._snapshot or parts.snapshot
+        self._serving[id(snapshot)] += 1
+        try:
+            return await self._serve(parts, snapshot, request, upstream)
+        finally:
+            self._serving[id(snapshot)] -= 1
+            self._drained.set()
+
+    async def _serve(
+        self, parts: Parts, snapshot: Snapshot, request: Request, upstream: Upstream
+    ) -> Reply | Pass:
         match, refused = _match(snapshot, request)
         if match is None and refused is None:
             return Pass.OPEN
@@ -127,10 +174,8 @@ class Gate:
             match, refused = None, RouteRefused(Reason.WEBSOCKET_REFUSED)
         try:
             principal = await snapshot.identify(request)
-        except IdentityRefused as stranger:
+        except (IdentityRefused, Outage) as stranger:
             return await self._stranger(parts, stranger.reason)
-        except Outage as outage:
-            return await self._stranger(parts, outage.reason)
         own = own_pages.answer(request, snapshot, principal)
         if own is not None:
             return own
@@ -146,7 +191,9 @@ class Gate:
             raise Outage(Reason.GATE_FAULT, "the gate is closed")
         return self._parts
 
-    def _attempt(self, snapshot: Snapshot, principal: Principal, request: Request, match: Match | None) -> Attempt:
+    def _attempt(
+        self, snapshot: Snapshot, principal: Principal, request: Request, match: Match | None
+    ) -> Attempt:
         return Attempt(
             id=str(uuid.uuid4()),
             at=self._clock(),
@@ -218,7 +265,8 @@ class Gate:
         originator = attempt.declaration.originator
         if attempt.declaration.break_glass and not attempt.breaks_glass:
             raise DeclarationRefused(
-                Reason.DECLARATION_MALFORMED, "break-glass: not open to your role under this purpose; leave it out."
+                Reason.DECLARATION_MALFORMED,
+                "break-glass: not open to your role under this purpose; leave it out.",
             )
         if originator and not await snapshot.facts.knows(originator):
             raise DeclarationRefused(Reason.ORIGINATOR_UNKNOWN)
@@ -236,7 +284,7 @@ class Gate:
         judged = await weigh(attempt, named(match.records) or (nameless(match.kind),))
         attempt.outcome = _united([one.outcome for one in judged])
         reasons = list(attempt.outcome.reasons)
-        if attempt.outcome.masks & match.criteria.keys():
+        if match.touches(attempt.outcome.masks):
             reasons.append(Reason.MASKED_CRITERION)
         attempt.reasons = reasons
         if reasons:
@@ -249,14 +297,16 @@ class Gate:
         attempt.detail = detail or attempt.detail
         attempt.withheld, attempt.kept = [*attempt.kept, *attempt.withheld], []
         ways, catalogue, family = attempt.snapshot.ways, attempt.snapshot.catalogue, reason.wording.family
-        breaks_glass = any(purpose.breaks_glass(attempt.principal) for purpose in catalogue.open_to(attempt.principal))
+        breaks_glass = any(
+            purpose.breaks_glass(attempt.principal) for purpose in catalogue.open_to(attempt.principal)
+        )
         links = ways.links(breaks_glass=breaks_glass)
         if family is Family.POLICY:
             ties = refusal.named_ties(tie for one in attempt.withheld for tie in one.outcome.refusing)
             return refusal.refused(lookup_id=attempt.id, links=links, ties=ties)
         extra = None
         if family is Family.DECLARATION:
-            extra = {"declare": own_pages.offered(attempt.snapshot, attempt.principal)}
+            extra = {"declare": attempt.snapshot.offered(attempt.principal)}
         shown = detail if family in (Family.DECLARATION, Family.ROUTE) else ""
         headers = ((b"retry-after", b"5"),) if reason.wording.status == 503 else ()  # noqa: PLR2004  RFC 9110 10.2.3
         return refusal.problem(
@@ -306,7 +356,9 @@ class Gate:
         return f"{receipt.shard};{receipt.index};{receipt.leaf_hash.hex()}".encode()
 
     def _bare_entry(self, kind: EntryKind, fields: dict[str, Any], *, released: bool = False) -> Entry:
-        return Entry(kind=kind, lookup_id=str(uuid.uuid4()), at=self._clock(), released=released, fields=fields)
+        return Entry(
+            kind=kind, lookup_id=str(uuid.uuid4()), at=self._clock(), released=released, fields=fields
+        )
 
     async def _tallied(self, parts: Parts, kind: EntryKind, key: str, count: int) -> None:
         """One entry for what was only counted. Without a ledger the count is lost, and said so; nothing is released."""

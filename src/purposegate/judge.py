@@ -62,21 +62,27 @@ def read_outputs(outputs: Iterable[Output], allow_rules: Collection[str]) -> Dem
     reasons: list[str] = []
     for output in outputs:
         if output.error or not isinstance(output.value, dict):
-            raise PdpOutage(Reason.POLICY_OUTPUT_MALFORMED, f"{output.src}: the output could not be evaluated to a map")
+            raise PdpOutage(
+                Reason.POLICY_OUTPUT_MALFORMED, f"{output.src}: the output could not be evaluated to a map"
+            )
         unknown = output.value.keys() - _LISTS - _TEXTS
         if unknown:
             raise PdpOutage(Reason.POLICY_OUTPUT_MALFORMED, f"{output.src}: {len(unknown)} unknown key(s)")
         try:
             obligations.update(Obligation(word) for word in _words(output, "obligations"))
         except ValueError:
-            raise PdpOutage(Reason.POLICY_OUTPUT_MALFORMED, f"{output.src}: obligations: unknown word") from None
+            raise PdpOutage(
+                Reason.POLICY_OUTPUT_MALFORMED, f"{output.src}: obligations: unknown word"
+            ) from None
         masks.update(_words(output, "mask"))
         notify.update(_text(output, "notify"))
         reasons.extend(_text(output, "reason"))
         named = _words(output, "accepts")
         if output.src in allow_rules:
             accepts.update(named)
-    return Demand(frozenset(obligations), frozenset(accepts), frozenset(masks), frozenset(notify), tuple(reasons))
+    return Demand(
+        frozenset(obligations), frozenset(accepts), frozenset(masks), frozenset(notify), tuple(reasons)
+    )
 
 
 def judge(
@@ -91,7 +97,9 @@ def judge(
     `fulfilled` are the obligations that this entrance has carried out or will; any other refuses.
     Raises `PdpOutage(policy-output-malformed)`.
     """
-    demands = [read_outputs(answer.outputs, allow_rules) for answer in (plain, *(answer for _, answer in conflicted))]
+    demands = [
+        read_outputs(answer.outputs, allow_rules) for answer in (plain, *(answer for _, answer in conflicted))
+    ]
     tied = [
         conflict
         for (conflict, answer), demand in zip(conflicted, demands[1:], strict=True)

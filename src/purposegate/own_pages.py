@@ -18,17 +18,14 @@ BREAK_GLASS_TEXT = (
 )
 
 
-def offered(snapshot: Snapshot, principal: Principal) -> list[dict[str, Any]]:
-    """What this principal could declare, with what each purpose requires and a line to copy."""
-    return list(snapshot.catalogue.offered(principal))
-
-
 def answer(request: Request, snapshot: Snapshot, principal: Principal) -> Reply | None:
     """The page, or None where the address is not the gate's own. GET and HEAD only."""
     path = request.raw_path.decode("latin-1")
     if path != PREFIX and not path.startswith(PREFIX + "/"):
         return None
-    reply = _page(path.removeprefix(PREFIX), snapshot, principal) if request.method in ("GET", "HEAD") else None
+    reply = (
+        _page(path.removeprefix(PREFIX), snapshot, principal) if request.method in ("GET", "HEAD") else None
+    )
     if reply is None:
         return not_found(lookup_id="00000000-0000-0000-0000-000000000000")
     return Reply(status=200, headers=reply.headers, body=b"" if request.method == "HEAD" else reply.body)
@@ -36,7 +33,7 @@ def answer(request: Request, snapshot: Snapshot, principal: Principal) -> Reply 
 
 def _page(path: str, snapshot: Snapshot, principal: Principal) -> Reply | None:
     if path == "/purposes":
-        content: dict[str, Any] = {"purposes": offered(snapshot, principal)}
+        content: dict[str, Any] = {"purposes": snapshot.offered(principal)}
         if any(purpose.breaks_glass(principal) for purpose in snapshot.catalogue.open_to(principal)):
             content["break-glass"] = BREAK_GLASS_TEXT
         return _json(content)

@@ -5,7 +5,7 @@ touches the world. `routes` and `purposes` are loaded policy: pure, and swapped 
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from purposegate.exchange import Held, Page, Request
 from purposegate.model import (
@@ -40,6 +40,11 @@ class Reservation(Protocol):
 
 class Facts(Protocol):
     """What the force's own data says. Every method raises `FactsOutage` when a source is gone or stale."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the sources in use, hex: register, directory, references, assignments, duty."""
+        ...
 
     async def about_lookup(self, lookup: Lookup, *, stale_ok: bool = False) -> LookupFacts:
         """Unit, tenure, duty of the principal; state of the reference.
@@ -160,16 +165,6 @@ class Match(Protocol):
         ...
 
     @property
-    def header_allow(self) -> frozenset[bytes]:
-        """Response headers, lower case, that the route lets through beside the gate's own list."""
-        ...
-
-    @property
-    def cursor_scope(self) -> str:
-        """What a sealed cursor is bound to beside the principal: route and every parameter but the page's own."""
-        ...
-
-    @property
     def page(self) -> str:
         """The gate's own sealed cursor as the client sent it; empty on the first page."""
         ...
@@ -215,11 +210,11 @@ class Match(Protocol):
 class Cursors(Protocol):
     """Seals the gate's own page links, so that they tell nothing and fit nobody else."""
 
-    def seal(self, page: Page, *, principal_id: str, scope: str) -> str:
+    def seal(self, page: Page, *, principal_id: str, match: "Match") -> str:
         """A cursor of fixed length for one principal and one search."""
         ...
 
-    def unseal(self, cursor: str, *, principal_id: str, scope: str) -> Page:
+    def unseal(self, cursor: str, *, principal_id: str, match: "Match") -> Page:
         """The page it stands for. Raises `RouteRefused(cursor-invalid)`."""
         ...
 
@@ -281,8 +276,4 @@ class Catalogue(Protocol):
 
     def open_to(self, principal: Principal) -> Sequence[Purpose]:
         """What this principal could declare."""
-        ...
-
-    def offered(self, principal: Principal) -> Sequence[dict[str, Any]]:
-        """The same as JSON-able maps, each with what it requires and a line to copy."""
         ...

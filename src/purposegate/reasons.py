@@ -82,7 +82,9 @@ REFUSED_TEXT = (
     "This lookup was not released. You can correct the declaration, hand the task to a colleague, "
     "ask a supervisor, or break glass where your role allows it."
 )
-OUTAGE_TEXT = "The gate could not decide, so nothing was released. Try again shortly; the operators have been told why."
+OUTAGE_TEXT = (
+    "The gate could not decide, so nothing was released. Try again shortly; the operators have been told why."
+)
 
 
 def _route(status: int, principal: str, auditor: str) -> Wording:
@@ -103,10 +105,16 @@ def _outage(auditor: str, status: int = 503) -> Wording:
 
 WORDINGS: dict[Reason, Wording] = {
     Reason.IDENTITY_MISSING: Wording(
-        401, Family.IDENTITY, "Sign in first: this address answers only to known people.", "No identity was presented."
+        401,
+        Family.IDENTITY,
+        "Sign in first: this address answers only to known people.",
+        "No identity was presented.",
     ),
     Reason.IDENTITY_INVALID: Wording(
-        401, Family.IDENTITY, "Sign in again: the proof of identity was not accepted.", "The identity did not verify."
+        401,
+        Family.IDENTITY,
+        "Sign in again: the proof of identity was not accepted.",
+        "The identity did not verify.",
     ),
     Reason.REFUSALS_TOO_MANY: Wording(
         429,
@@ -115,25 +123,39 @@ WORDINGS: dict[Reason, Wording] = {
         "The principal passed the refusal rate; further attempts are counted, one entry a minute.",
     ),
     Reason.PATH_AMBIGUOUS: _route(
-        400, "The address can be read in two ways. Ask for it in its plain form.", "Raw and canonical path differ in meaning."
+        400,
+        "The address can be read in two ways. Ask for it in its plain form.",
+        "Raw and canonical path differ in meaning.",
     ),
     Reason.METHOD_OVERRIDDEN: _route(
-        400, "Method and address override headers are not accepted.", "The request carried an override header."
+        400,
+        "Method and address override headers are not accepted.",
+        "The request carried an override header.",
     ),
     Reason.ROUTE_UNMAPPED: _route(
         403, "This address is not mapped, so it is closed.", "No route of records.yaml matches the request."
     ),
     Reason.ROUTE_FORBIDDEN: _route(
-        403, "This door is closed to everybody; use the record's own page or a search.", "The route is refused by name."
+        403,
+        "This door is closed to everybody; use the record's own page or a search.",
+        "The route is refused by name.",
     ),
     Reason.PARAMETER_UNMAPPED: _route(
-        403, "A parameter of this address is not mapped, so it is closed.", "A query parameter is not in the route's list."
+        403,
+        "A parameter of this address is not mapped, so it is closed.",
+        "A query parameter is not in the route's list.",
     ),
     Reason.CURSOR_INVALID: _route(
-        400, "This page link is no longer valid. Start the search again.", "The cursor did not unseal for this principal."
+        400,
+        "This page link is no longer valid. Start the search again.",
+        "The cursor did not unseal for this principal.",
     ),
-    Reason.WEBSOCKET_REFUSED: _route(403, "WebSockets are closed.", "A WebSocket was attempted on a protected prefix."),
-    Reason.BODY_TOO_LARGE: _route(413, "The request is larger than this address accepts.", "The request body passed its cap."),
+    Reason.WEBSOCKET_REFUSED: _route(
+        403, "WebSockets are closed.", "A WebSocket was attempted on a protected prefix."
+    ),
+    Reason.BODY_TOO_LARGE: _route(
+        413, "The request is larger than this address accepts.", "The request body passed its cap."
+    ),
     Reason.PURPOSE_MISSING: _declaration(
         428, "Declare a policing purpose for this lookup.", "No declaration was made."
     ),
@@ -141,22 +163,34 @@ WORDINGS: dict[Reason, Wording] = {
         400, "The declaration could not be read. Mend it as shown.", "The declaration did not parse."
     ),
     Reason.PURPOSE_UNKNOWN: _declaration(
-        400, "No such purpose is in the catalogue. Choose one of those listed.", "The purpose is not in the catalogue."
+        400,
+        "No such purpose is in the catalogue. Choose one of those listed.",
+        "The purpose is not in the catalogue.",
     ),
     Reason.REFERENCE_MISSING: _declaration(
-        400, "This purpose needs a reference. Give the one it asks for.", "The purpose requires a reference; none was given."
+        400,
+        "This purpose needs a reference. Give the one it asks for.",
+        "The purpose requires a reference; none was given.",
     ),
     Reason.REFERENCE_MALFORMED: _declaration(
-        400, "The reference is not written as this purpose asks.", "The reference does not match the purpose's pattern."
+        400,
+        "The reference is not written as this purpose asks.",
+        "The reference does not match the purpose's pattern.",
     ),
     Reason.REASON_MISSING: _declaration(
-        400, "This purpose needs a reason in your own words.", "The purpose requires a reason; none was given."
+        400,
+        "This purpose needs a reason in your own words.",
+        "The purpose requires a reason; none was given.",
     ),
     Reason.REASON_POOR: _declaration(
-        400, "The reason says too little. Write what you are doing and why this record.", "The reason failed the quality rules."
+        400,
+        "The reason says too little. Write what you are doing and why this record.",
+        "The reason failed the quality rules.",
     ),
     Reason.ORIGINATOR_UNKNOWN: _declaration(
-        400, "The originator is not in the staff directory. Check the number.", "The directory lacks the originator."
+        400,
+        "The originator is not in the staff directory. Check the number.",
+        "The directory lacks the originator.",
     ),
     Reason.RECIPIENT_UNKNOWN: _declaration(
         400, "The recipient is not written as this purpose asks.", "The recipient is missing or not accepted."
@@ -164,17 +198,25 @@ WORDINGS: dict[Reason, Wording] = {
     Reason.SELF: _policy("The data subject is the principal themself."),
     Reason.CONFLICT: _policy("A tie to a data subject is accepted by no rule for this purpose."),
     Reason.POLICY_REFUSED: _policy("The policies do not permit this lookup."),
-    Reason.OBLIGATION_UNMET: _policy("A rule demands something this entrance cannot carry out, or that was not done."),
+    Reason.OBLIGATION_UNMET: _policy(
+        "A rule demands something this entrance cannot carry out, or that was not done."
+    ),
     Reason.MASKED_CRITERION: _policy("A field masked under this purpose was used as criterion or sort key."),
     Reason.PDP_UNAVAILABLE: _outage("The PDP did not answer."),
-    Reason.PDP_ANSWER_MALFORMED: _outage("The PDP answered something that is not an answer to the questions."),
-    Reason.POLICY_OUTPUT_MALFORMED: _outage("A rule's output has an error, an unknown key or value, or a wrong type."),
+    Reason.PDP_ANSWER_MALFORMED: _outage(
+        "The PDP answered something that is not an answer to the questions."
+    ),
+    Reason.POLICY_OUTPUT_MALFORMED: _outage(
+        "A rule's output has an error, an unknown key or value, or a wrong type."
+    ),
     Reason.FACTS_UNAVAILABLE: _outage("A source of facts did not answer."),
     Reason.FACTS_STALE: _outage("A source of facts is older than its limit."),
     Reason.REGISTER_STALE: _outage("The conflict register is older than its limit."),
     Reason.LEDGER_UNAVAILABLE: _outage("The ledger could not append."),
     Reason.UPSTREAM_FAILED: _outage("The records system failed or answered an error.", 502),
-    Reason.UPSTREAM_REDIRECTED: _outage("The records system redirected to where the gate cannot follow.", 502),
+    Reason.UPSTREAM_REDIRECTED: _outage(
+        "The records system redirected to where the gate cannot follow.", 502
+    ),
     Reason.ANSWER_UNREADABLE: _outage("The answer does not have the shape records.yaml promises.", 502),
     Reason.ANSWER_TOO_LARGE: _outage("The answer is larger than the gate holds.", 502),
     Reason.GATE_FAULT: _outage("The gate itself failed; see the log of the same lookup id."),

@@ -22,7 +22,9 @@ ATTR_RELEASED = "purposegate.released"
 ATTR_FAMILY = "purposegate.reason_family"
 
 LOOKUPS = METER.create_counter(
-    "purposegate.lookups", unit="{lookup}", description="Lookups by action, kind, mode, released and family of reason."
+    "purposegate.lookups",
+    unit="{lookup}",
+    description="Lookups by action, kind, mode, released and family of reason.",
 )
 DURATION = METER.create_histogram(
     "purposegate.lookup.duration", unit="s", description="From the request read to the entry durable."
@@ -34,5 +36,7 @@ THROTTLED = METER.create_counter(
     "purposegate.throttled", unit="{request}", description="Requests answered 429 over the refusal rate."
 )
 GAPS = METER.create_counter(
-    "purposegate.ledger.gaps", unit="{lookup}", description="Monitor-mode lookups passed while the ledger was down."
+    "purposegate.ledger.gaps",
+    unit="{lookup}",
+    description="Monitor-mode lookups passed while the ledger was down.",
 )

@@ -10,7 +10,17 @@ from purposegate.attempt import Attempt
 from purposegate.errors import Outage
 from purposegate.evidence import Judged
 from purposegate.judge import SELF, judge
-from purposegate.model import Conflict, Lookup, Obligation, Outcome, Question, RecordFacts, RecordRef, Row, Tier
+from purposegate.model import (
+    Conflict,
+    Lookup,
+    Obligation,
+    Outcome,
+    Question,
+    RecordFacts,
+    RecordRef,
+    Row,
+    Tier,
+)
 from purposegate.reasons import Reason
 from purposegate.telemetry import SPAN_DECIDE, SPAN_FACTS, TRACER
 
@@ -36,7 +46,7 @@ async def gather(attempt: Attempt) -> None:
     try:
         with TRACER.start_as_current_span(SPAN_FACTS):
             attempt.facts = await facts.about_lookup(lookup)
-    except Exception as fault:  # noqa: BLE001  a crash here is an outage like any other (law 2)
+    except Exception as fault:
         outage = as_outage(fault)
         if not _stands_in(attempt, outage):
             raise outage from fault
@@ -53,7 +63,7 @@ async def weigh(attempt: Attempt, rows: Sequence[Row]) -> tuple[Judged, ...]:
             found = await attempt.snapshot.facts.about_records(_lookup(attempt), rows)
         await attempt.reserve([row.record for row in rows])
         outcomes = await _outcomes(attempt, rows, found)
-    except Exception as fault:  # noqa: BLE001  see gather
+    except Exception as fault:
         outage = as_outage(fault)
         if not _stands_in(attempt, outage):
             raise outage from fault
@@ -70,7 +80,8 @@ def nameless(kind: str) -> Row:
 def named(records: Sequence[RecordRef]) -> tuple[Row, ...]:
     """Rows for records known by id alone, before the records system is asked."""
     return tuple(
-        Row(record=record, subjects=(), fields=frozenset(), place=place) for place, record in enumerate(records)
+        Row(record=record, subjects=(), fields=frozenset(), place=place)
+        for place, record in enumerate(records)
     )
 
 
@@ -114,7 +125,9 @@ async def _outcomes(attempt: Attempt, rows: Sequence[Row], found: Sequence[Recor
                 [(conflict, _question(attempt, row, facts, conflict)) for conflict in facts.conflicts],
             )
         )
-    asked = list(dict.fromkeys(q for plain, tied in plans for q in (plain, *(question for _, question in tied))))
+    asked = list(
+        dict.fromkeys(q for plain, tied in plans for q in (plain, *(question for _, question in tied)))
+    )
     with TRACER.start_as_current_span(SPAN_DECIDE):
         ruling = await attempt.snapshot.decider.decide(asked, lookup_id=attempt.id)
     attempt.policy_digest = ruling.digest

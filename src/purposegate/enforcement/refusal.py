@@ -93,7 +93,11 @@ def problem(
 def named_ties(conflicts: Iterable[Conflict]) -> list[str]:
     """Which ties of the principal may be named back to them: `self`, and relations they declared themselves."""
     return sorted(
-        {tie.relation for tie in conflicts if tie.whose == "principal" and (tie.relation == "self" or tie.declared)}
+        {
+            tie.relation
+            for tie in conflicts
+            if tie.whose == "principal" and (tie.relation == "self" or tie.declared)
+        }
     )
 
 

@@ -1,0 +1,30 @@
+"""Releases a police record only for a declared, corroborated purpose, and only once the lookup is on disk.
+
+    from datasette.app import Datasette
+    from purposegate import PurposeGateMiddleware, load_gate
+
+    app = PurposeGateMiddleware(
+        Datasette(["people.db"]).app(),
+        gate=load_gate("purposegate.yaml"),
+    )
+
+Serve `app` with any ASGI server. The gate starts its Cerbos and opens its ledger at start-up, or at the first lookup.
+"""
+
+from purposegate.application import load_gate
+from purposegate.enforcement.asgi import PurposeGateMiddleware
+from purposegate.errors import LookupRefused, Outage, PolicyError, PurposegateError, SettingsError
+from purposegate.gate import Gate
+from purposegate.reasons import Reason
+
+__all__ = [
+    "Gate",
+    "LookupRefused",
+    "Outage",
+    "PolicyError",
+    "PurposeGateMiddleware",
+    "PurposegateError",
+    "Reason",
+    "SettingsError",
+    "load_gate",
+]

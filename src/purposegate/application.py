@@ -1,0 +1,201 @@
+"""Builds the object graph from purposegate.yaml: the one place, beside the command line, where all rooms meet."""
+
+import asyncio
+import hashlib
+import logging
+import os
+import secrets
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+
+from purposegate import settings as settings_file
+from purposegate.attempt import Snapshot
+from purposegate.decision import ManagedDecider, RemoteDecider, Tls
+from purposegate.enforcement.identity import BearerJwt, KeyFile, KeyUrl
+from purposegate.enforcement.refusal import WaysForward
+from purposegate.errors import SettingsError
+from purposegate.facts import FactsPaths, ForceFacts
+from purposegate.gate import Gate, Parts
+from purposegate.ledger.durable import DurableLedger, Limits
+from purposegate.purposes.catalogue import load as load_catalogue
+from purposegate.purposes.listing import offered
+from purposegate.records.cursor import Cursors
+from purposegate.records.mapping import load as load_records
+from purposegate.settings import Settings
+
+LOG = logging.getLogger("purposegate")
+MIB = 1024 * 1024
+POLICY_FILES = ("purposes.yaml", "records.yaml", "conflicts.yaml", "facts.yaml")
+
+
+def load_gate(path: str | Path) -> Gate:
+    """A gate as purposegate.yaml describes it. The file is read now; Cerbos and the ledger start with the gate.
+
+    Raises `SettingsError` naming file, line and key of every fault.
+    """
+    application = Application(settings_file.load(Path(path)))
+    return Gate(application, reload=application.reload)
+
+
+class Application(AbstractAsyncContextManager[Parts]):
+    """One running gate's parts. A context manager: entered once, at start-up."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._stack = AsyncExitStack()
+        self._retire: Callable[[], Awaitable[None]] | None = None
+        self._ledger: DurableLedger | None = None
+
+    async def __aenter__(self) -> Parts:
+        """Open the ledger, start Cerbos, load the facts. Raises `SettingsError` or `Outage`; then nothing stays up."""
+        settings = self._settings
+        async with AsyncExitStack() as stack:
+            ledger = await asyncio.to_thread(_open_ledger, settings)
+            stack.push_async_callback(ledger.aclose)
+            self._ledger = ledger
+            stack.push_async_callback(self._close_decider)
+            snapshot = await self.reload()
+            self._stack = stack.pop_all()
+        return Parts(
+            ledger=ledger,
+            snapshot=snapshot,
+            refusals_per_minute=settings.refusals_per_minute,
+            monitor_without_ledger=settings.ledger.monitor_without_ledger,
+        )
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop everything, the ledger last."""
+        await self._stack.__aexit__(kind, error, trace)
+
+    async def reload(self) -> Snapshot:
+        """Settings, policies, facts and a Cerbos of their own, read anew. Raises and changes nothing if any is wrong.
+
+        The ledger stays as it is. The caller swaps the snapshot in, and then calls its `retire`.
+        """
+        if self._ledger is None:
+            raise SettingsError("the gate is not started")
+        settings = await asyncio.to_thread(settings_file.load, self._settings.path)
+        catalogue = load_catalogue(settings.policies / "purposes.yaml", field=settings.header)
+        routes = load_records(settings.policies / "records.yaml")
+        facts = await ForceFacts.load(
+            conflicts=settings.policies / "conflicts.yaml",
+            policy=settings.policies / "facts.yaml",
+            paths=FactsPaths(
+                directory=settings.facts.directory,
+                register=settings.facts.register,
+                references=settings.facts.references,
+                assignments=settings.facts.assignments,
+                reference_records=settings.facts.reference_records,
+                duty=settings.facts.duty,
+            ),
+            counts=self._ledger.counts,
+            clock=lambda: datetime.now(UTC),
+        )
+        identify = _identity(settings)
+        decider = _decider(settings)
+        await decider.start()
+        refreshing = asyncio.create_task(_refresh(facts, settings.facts.refresh_s))
+
+        async def retire() -> None:
+            refreshing.cancel()
+            await decider.aclose()
+
+        snapshot = Snapshot(
+            routes=routes,
+            catalogue=catalogue,
+            decider=decider,
+            facts=facts,
+            identify=identify,
+            cursors=Cursors(_secret(settings.ledger.path), settings.cursor_lifetime_s),
+            ways=WaysForward(hand_over=settings.hand_over, supervisor=settings.supervisor),
+            modes=settings.modes,
+            digest=_digest(settings, decider.digest),
+            refill_pages=settings.refill_pages,
+            offered=partial(offered, catalogue),
+            retire=retire,
+        )
+        self._retire = retire
+        return snapshot
+
+    async def _close_decider(self) -> None:
+        if self._retire is not None:
+            await self._retire()
+
+
+def _open_ledger(settings: Settings) -> DurableLedger:
+    settings.ledger.path.parent.mkdir(parents=True, exist_ok=True)
+    return DurableLedger.open(
+        settings.ledger.path,
+        origin=settings.ledger.origin,
+        shard="auto",
+        key_file=settings.ledger.key_file,
+        limits=Limits(watermark_bytes=settings.ledger.minimum_free_mib * MIB),
+    )
+
+
+def _decider(settings: Settings) -> ManagedDecider | RemoteDecider:
+    pdp, cerbos = settings.pdp, settings.policies / "cerbos"
+    if not pdp.address:
+        return ManagedDecider(
+            cerbos,
+            binary=pdp.binary,
+            project=settings.path.parent,
+            runtime_dir=pdp.runtime_dir,
+            shared=pdp.shared,
+            deadline_s=pdp.deadline_s,
+        )
+    tls = None
+    if pdp.tls is not None:
+        tls = Tls(ca=pdp.tls.get("ca"), certificate=pdp.tls.get("certificate"), key=pdp.tls.get("key"))
+    return RemoteDecider(pdp.address, policies_dir=cerbos, tls=tls, deadline_s=pdp.deadline_s)
+
+
+def _identity(settings: Settings) -> BearerJwt:
+    jwt = settings.jwt
+    return BearerJwt(
+        issuer=jwt.issuer,
+        audience=jwt.audience,
+        algorithms=jwt.algorithms,
+        keys=KeyFile(jwt.jwks) if isinstance(jwt.jwks, Path) else KeyUrl(jwt.jwks),
+        roles=jwt.roles,
+        id_claim=jwt.id_claim,
+        roles_claim=jwt.roles_claim,
+        leeway_s=jwt.leeway_s,
+    )
+
+
+async def _refresh(facts: ForceFacts, every_s: float) -> None:
+    """Read changed files again, for ever. A faulty file keeps the old one, which ages until it refuses by itself."""
+    while True:
+        await asyncio.sleep(every_s)
+        for refusal in await facts.refresh():
+            LOG.error("%s was not read again: %s", refusal.source, refusal.error)
+
+
+def _secret(ledger: Path) -> bytes:
+    """The key of page cursors, 32 bytes in a file of mode 0600 beside the ledger, shared by all workers."""
+    path = ledger.with_name(ledger.name + ".cursor-key")
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        if path.stat().st_mode & 0o077:
+            raise SettingsError(f"{path}: want mode 0600") from None
+        return path.read_bytes()
+    with os.fdopen(handle, "wb") as file:
+        key = secrets.token_bytes(32)
+        file.write(key)
+    return key
+
+
+def _digest(settings: Settings, cerbos: str) -> str:
+    """SHA-256 over the settings, the four policy files and the Cerbos policies' digest: what every entry names."""
+    whole = hashlib.sha256(f"{settings.digest}\n{cerbos}\n".encode())
+    for name in POLICY_FILES:
+        whole.update(hashlib.sha256((settings.policies / name).read_bytes()).digest())
+    return whole.hexdigest()

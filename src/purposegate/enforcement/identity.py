@@ -1,0 +1,182 @@
+"""Who asks, from a bearer JWT (RFC 6750, RFC 7519, RFC 8725): issuer, audience, expiry and algorithm all required.
+
+The token proves an id and names roles; unit, tenure and duty come from the force's facts, never from the token.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import httpx
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
+
+from purposegate.errors import IdentityRefused, Outage, SettingsError
+from purposegate.exchange import Request
+from purposegate.model import Principal
+from purposegate.reasons import Reason
+
+MAX_TOKEN_BYTES = 16 * 1024
+"""Header blocks of common servers end at 16 to 32 KiB; a longer token is not a token."""
+SYMMETRIC_OR_NONE = ("HS", "none")
+"""A shared secret proves nothing about who signed, and `none` proves nothing at all (RFC 8725 section 3.1)."""
+REFETCH_S = 30.0
+"""At most one fetch of the keys in this time, however many tokens name an unknown key."""
+LIFETIME_S = 300.0
+FETCH_TIMEOUT_S = 3.0
+MAX_ID_CHARS = 200
+
+
+class Keys(Protocol):
+    """Where the issuer's public keys come from."""
+
+    async def keys(self, *, fresh: bool = False) -> KeySet:
+        """The key set; `fresh` asks again because a token names a key that was not in it. Raises `Outage`."""
+        ...
+
+
+class KeyFile:
+    """A JWKS file, read again when its modification time changes, so that keys rotate without a restart."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._read: tuple[int, KeySet] | None = None
+        try:
+            self._load()
+        except (OSError, ValueError, JoseError) as error:
+            raise SettingsError(f"{path}: want a readable JWKS file ({type(error).__name__})") from error
+
+    def _load(self) -> KeySet:
+        stamp = self._path.stat().st_mtime_ns
+        if self._read is None or self._read[0] != stamp:
+            self._read = (stamp, _key_set(self._path.read_bytes()))
+        return self._read[1]
+
+    async def keys(self, *, fresh: bool = False) -> KeySet:  # noqa: ARG002  a file is always asked afresh
+        """The key set as it stands in the file."""
+        try:
+            return self._load()
+        except (OSError, ValueError, JoseError) as error:
+            raise Outage(Reason.GATE_FAULT, "the issuer's key file cannot be read") from error
+
+
+class KeyUrl:
+    """A JWKS address, fetched with a deadline, kept for five minutes, asked again at most twice a minute."""
+
+    def __init__(self, url: str, *, clock: Callable[[], float] = time.monotonic) -> None:
+        if not url.startswith("https://") and not url.startswith("http://127.0.0.1"):
+            raise SettingsError("identity.jwt.jwks: want a file, or an https address")
+        self._url = url
+        self._clock = clock
+        self._fetched: tuple[float, KeySet] | None = None
+        self._tried = float("-inf")
+
+    async def keys(self, *, fresh: bool = False) -> KeySet:
+        """The key set, fetched when old or when a new key is asked for. Old keys serve on while the issuer is away."""
+        now = self._clock()
+        old = self._fetched is None or now - self._fetched[0] >= LIFETIME_S
+        if (old or fresh) and now - self._tried >= REFETCH_S:
+            self._tried = now
+            try:
+                async with httpx.AsyncClient(timeout=FETCH_TIMEOUT_S, follow_redirects=False) as client:
+                    answer = await client.get(self._url)
+                    answer.raise_for_status()
+                self._fetched = (now, _key_set(answer.content))
+            except (httpx.HTTPError, ValueError, JoseError) as error:
+                if self._fetched is None:
+                    raise Outage(Reason.GATE_FAULT, "the issuer's keys cannot be fetched") from error
+        if self._fetched is None:
+            raise Outage(Reason.GATE_FAULT, "the issuer's keys cannot be fetched")
+        return self._fetched[1]
+
+
+def _key_set(text: bytes) -> KeySet:
+    keys = KeySet.import_key_set(httpx.Response(200, content=text).json())
+    if not keys.keys:
+        raise ValueError("no key in the set")
+    return keys
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BearerJwt:
+    """Reads a principal from `Authorization: Bearer`. `roles` maps the issuer's role names to the force's own."""
+
+    issuer: str
+    audience: str
+    algorithms: Sequence[str]
+    keys: Keys
+    roles: Mapping[str, str]
+    id_claim: str = "sub"
+    roles_claim: str = "roles"
+    leeway_s: int = 30
+    clock: Callable[[], float] = time.time
+
+    def __post_init__(self) -> None:
+        """Refuse settings under which a token would prove nothing."""
+        if not (self.issuer and self.audience and self.algorithms):
+            raise SettingsError("identity.jwt: issuer, audience and algorithms are all required")
+        if any(name.startswith(SYMMETRIC_OR_NONE) for name in self.algorithms):
+            raise SettingsError("identity.jwt.algorithms: want public-key algorithms, such as ES256 or EdDSA")
+
+    async def __call__(self, request: Request) -> Principal:
+        """The principal. Raises `IdentityRefused`, or `Outage` when the keys cannot be had."""
+        return self._principal(await self._claims(_bearer(request)))
+
+    async def _claims(self, token: str) -> Mapping[str, Any]:
+        fault: Exception | None = None
+        for fresh in (False, True):
+            keys = await self.keys.keys(fresh=fresh)
+            try:
+                decoded = jwt.decode(token, keys, algorithms=list(self.algorithms))
+            except (JoseError, ValueError, TypeError, KeyError) as error:
+                fault = error  # a rotated key looks like a bad signature until the set is fetched again
+                continue
+            self._validate(decoded.claims)
+            return decoded.claims
+        raise IdentityRefused(Reason.IDENTITY_INVALID) from fault
+
+    def _validate(self, claims: Mapping[str, Any]) -> None:
+        registry = jwt.JWTClaimsRegistry(
+            now=lambda: int(self.clock()),
+            leeway=self.leeway_s,
+            iss={"essential": True, "value": self.issuer},
+            aud={"essential": True, "value": self.audience},
+            exp={"essential": True},
+        )
+        try:
+            registry.validate(dict(claims))
+        except (JoseError, ValueError, TypeError) as error:
+            raise IdentityRefused(Reason.IDENTITY_INVALID) from error
+
+    def _principal(self, claims: Mapping[str, Any]) -> Principal:
+        identity, named = claims.get(self.id_claim), claims.get(self.roles_claim, [])
+        well_formed = (
+            isinstance(identity, str)
+            and 0 < len(identity) <= MAX_ID_CHARS
+            and identity.isprintable()
+            and isinstance(named, list)
+            and all(isinstance(name, str) for name in named)
+        )
+        if not well_formed:
+            raise IdentityRefused(Reason.IDENTITY_INVALID)
+        return Principal(
+            id=str(identity), roles=tuple(sorted({self.roles[name] for name in named if name in self.roles}))
+        )
+
+
+def _bearer(request: Request) -> str:
+    values = request.values(b"authorization")
+    if not values:
+        raise IdentityRefused(Reason.IDENTITY_MISSING)
+    scheme, _, token = values[0].partition(b" ")
+    if (
+        len(values) > 1
+        or scheme.lower() != b"bearer"
+        or not 0 < len(token) <= MAX_TOKEN_BYTES
+        or not token.isascii()
+    ):
+        raise IdentityRefused(Reason.IDENTITY_INVALID)
+    return token.decode("ascii")

@@ -1,0 +1,161 @@
+"""purposegate.yaml, read once into one frozen object. Paths are relative to the file; unknown keys are errors.
+
+No environment variable is read here or below: a setting has one place.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from purposegate.documents import read
+from purposegate.model import Mode
+
+DEFAULT_PDP_DEADLINE_S = 0.8
+"""A search screen feels broken after a second; refusing later helps no one."""
+DEFAULT_REFRESH_S = 5.0
+DEFAULT_REFUSALS_PER_MINUTE = 60
+DEFAULT_REFILL_PAGES = 50
+DEFAULT_CURSOR_LIFETIME_S = 3600
+DEFAULT_MINIMUM_FREE_MIB = 256
+DEFAULT_HEADER = "Access-Purpose"
+"""Not `Purpose` or `X-Purpose`: browsers send those when they prefetch."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerSettings:
+    """Where the ledger stands and what it is called."""
+
+    path: Path
+    origin: str
+    key_file: Path | None
+    minimum_free_mib: int
+    monitor_without_ledger: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PdpSettings:
+    """Our own Cerbos (no address), or somebody else's."""
+
+    address: str
+    binary: Path | None
+    runtime_dir: Path | None
+    shared: bool
+    deadline_s: float
+    tls: Mapping[str, Path] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JwtSettings:
+    """What a bearer token must prove."""
+
+    issuer: str
+    audience: str
+    algorithms: tuple[str, ...]
+    jwks: Path | str
+    id_claim: str
+    roles_claim: str
+    leeway_s: int
+    roles: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FactsSettings:
+    """The force's own data, one CSV file each."""
+
+    directory: Path
+    register: Path
+    references: Path
+    assignments: Path
+    reference_records: Path
+    duty: Path
+    refresh_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The whole file. `digest` is the SHA-256 of its bytes, hex."""
+
+    path: Path
+    digest: str
+    policies: Path
+    modes: Mapping[str, Mode]
+    header: str
+    ledger: LedgerSettings
+    pdp: PdpSettings
+    jwt: JwtSettings
+    facts: FactsSettings
+    hand_over: str
+    supervisor: str
+    refusals_per_minute: int
+    refill_pages: int
+    cursor_lifetime_s: int
+
+
+def load(path: Path) -> Settings:
+    """Read the file. Raises `PolicyError` with every fault, each with its line."""
+    content = read(path, "settings").content
+    home = path.resolve().parent
+    limits = content.get("limits", {})
+    return Settings(
+        path=path.resolve(),
+        digest=hashlib.sha256(path.read_bytes()).hexdigest(),
+        policies=home / content["policies"],
+        modes={kind: Mode(mode) for kind, mode in content.get("modes", {}).items()},
+        header=content.get("declaration", {}).get("header", DEFAULT_HEADER),
+        ledger=_ledger(content["ledger"], home),
+        pdp=_pdp(content.get("pdp", {}), home),
+        jwt=_jwt(content["identity"], home),
+        facts=_facts(content["facts"], home),
+        hand_over=content["ways_forward"]["hand_over"],
+        supervisor=content["ways_forward"]["supervisor"],
+        refusals_per_minute=limits.get("refusals_per_minute", DEFAULT_REFUSALS_PER_MINUTE),
+        refill_pages=limits.get("refill_pages", DEFAULT_REFILL_PAGES),
+        cursor_lifetime_s=limits.get("cursor_lifetime_s", DEFAULT_CURSOR_LIFETIME_S),
+    )
+
+
+def _ledger(content: Mapping[str, Any], home: Path) -> LedgerSettings:
+    return LedgerSettings(
+        path=home / content["path"],
+        origin=content["origin"],
+        key_file=home / content["key_file"] if "key_file" in content else None,
+        minimum_free_mib=content.get("minimum_free_mib", DEFAULT_MINIMUM_FREE_MIB),
+        monitor_without_ledger=content.get("monitor_without_ledger", "refuse") == "pass",
+    )
+
+
+def _pdp(content: Mapping[str, Any], home: Path) -> PdpSettings:
+    tls = content.get("tls")
+    return PdpSettings(
+        address=content.get("address", ""),
+        binary=home / content["binary"] if "binary" in content else None,
+        runtime_dir=home / content["runtime_dir"] if "runtime_dir" in content else None,
+        shared=content.get("shared", False),
+        deadline_s=float(content.get("deadline_s", DEFAULT_PDP_DEADLINE_S)),
+        tls={name: home / value for name, value in tls.items()} if tls is not None else None,
+    )
+
+
+def _jwt(content: Mapping[str, Any], home: Path) -> JwtSettings:
+    jwt = content["jwt"]
+    jwks = str(jwt["jwks"])
+    return JwtSettings(
+        issuer=jwt["issuer"],
+        audience=jwt["audience"],
+        algorithms=tuple(jwt["algorithms"]),
+        jwks=jwks if "://" in jwks else home / jwks,
+        id_claim=jwt.get("id_claim", "sub"),
+        roles_claim=jwt.get("roles_claim", "roles"),
+        leeway_s=jwt.get("leeway_s", 30),
+        roles=dict(content["roles"]),
+    )
+
+
+def _facts(content: Mapping[str, Any], home: Path) -> FactsSettings:
+    files = ("directory", "register", "references", "assignments", "reference_records", "duty")
+    return FactsSettings(
+        **{name: home / content[name] for name in files},
+        refresh_s=float(content.get("refresh_s", DEFAULT_REFRESH_S)),
+    )
