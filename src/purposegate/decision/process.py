@@ -1,0 +1,163 @@
+"""One Cerbos as a child process: how it is configured, started and stopped, and what its log says when it will not.
+
+It listens on one Unix socket of mode 0600 and on nothing else, never watches files, sends no telemetry, and dies with
+this process however this process dies.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from purposegate.decision.binary import Binary
+from purposegate.decision.canary import unfit
+from purposegate.errors import Finding, PdpOutage, PolicyError
+
+SOCKET_PATH_BYTES = 100
+"""Linux takes 107 bytes (unix(7)); the rest is room for the name a starting Cerbos uses."""
+
+_STOPPING_S = 5.0
+"""Longest wait for a Cerbos told to stop; then it is killed. It holds nothing that could be lost."""
+
+_TETHER = Path(__file__).with_name("tether.py")
+
+
+def configuration(policies: Path, socket: Path) -> str:
+    """The server's configuration: JSON, which is YAML."""
+    return json.dumps(
+        {
+            "server": {
+                "httpListenAddr": "",  # no HTTP listener: one door is enough
+                "grpcListenAddr": f"unix:{socket}",
+                "udsFileMode": "0o600",
+                "requestLimits": {"maxResourcesPerRequest": 50, "maxActionsPerResource": 1},
+                # Never cut the gate's own connections under load; they end with the process.
+                "advanced": {"grpc": {"maxConnectionAge": "87600h"}},
+            },
+            "engine": {"strictEvaluation": True},
+            "schema": {"enforcement": "reject"},
+            "telemetry": {"disabled": True},
+            "audit": {"enabled": False},
+            "storage": {"driver": "disk", "disk": {"directory": str(policies), "watchForChanges": False}},
+        }
+    )
+
+
+def load_findings(log: str, policies: Path) -> list[Finding]:
+    """The faults in policies that a Cerbos which would not start wrote to its log."""
+    found: list[Finding] = []
+    for line in log.splitlines():
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue  # the last line of a failed start is plain text
+        if not isinstance(record, dict):
+            continue
+        for fault in record.get("load_failures", []):
+            place = fault.get("error_details", {}).get("position", {})
+            where = str(place.get("path", "(file)")).removeprefix("$.")
+            expected = str(fault.get("error_details", {}).get("message") or fault.get("error"))
+            found.append(Finding(str(policies / fault["file"]), int(place.get("line", 1)), where, expected))
+        for key in (
+            "missing_imports",
+            "missing_scopes",
+            "duplicate_definitions",
+            "scope_permission_conflicts",
+        ):
+            for fault in record.get(key) or []:
+                text = json.dumps(fault, sort_keys=True) if isinstance(fault, dict) else str(fault)
+                name = fault.get("importingFile") or fault.get("file") if isinstance(fault, dict) else None
+                found.append(Finding(str(policies / (name or "")), 1, key.replace("_", " "), text[:500]))
+    return found
+
+
+class Child:
+    """One started Cerbos. `exited` is called once, from a thread of its own, when it ends."""
+
+    def __init__(
+        self, binary: Binary, *, policies: Path, socket: Path, log: Path, exited: Callable[[], None]
+    ) -> None:
+        """Start it. Must be called from a thread that outlives the child: Linux ties the child to that thread.
+
+        Raises `PdpOutage` where it cannot be started.
+        """
+        if not sys.platform.startswith("linux"):
+            raise unfit(
+                "a managed Cerbos needs Linux, which kills it with its parent; use a remote one here."
+            )
+        if len(os.fsencode(socket)) > SOCKET_PATH_BYTES:
+            raise unfit(
+                f"the runtime directory's path is too long for a socket: want {SOCKET_PATH_BYTES} bytes or fewer."
+            )
+        socket.unlink(missing_ok=True)
+        config = log.with_suffix(".json")
+        config.write_text(configuration(policies, socket), encoding="utf-8")
+        self.policies = policies
+        self.log = log
+        command = [
+            str(binary.path),
+            "server",
+            f"--config={config}",
+            "--log-level=error",
+            "--debug-listen-addr=",
+        ]
+        try:
+            with log.open("wb") as output:
+                self._process = subprocess.Popen(  # noqa: S603 - the operator's own binary, no shell
+                    [sys.executable, "-I", "-S", str(_TETHER), str(os.getpid()), *command],
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    cwd=log.parent,
+                    env={"HOME": str(log.parent), "CERBOS_NO_TELEMETRY": "1"},
+                    umask=0o077,
+                    # Ctrl-C on a terminal is the gate's to handle: lookups in flight still need their answers.
+                    start_new_session=True,
+                )
+        except OSError as error:
+            raise unfit(f"Cerbos cannot be started: {error.strerror}.") from error
+        self._ended = threading.Event()
+        threading.Thread(target=self._wait, args=(exited,), name="cerbos-wait", daemon=True).start()
+
+    def _wait(self, exited: Callable[[], None]) -> None:
+        self._process.wait()
+        self._ended.set()
+        exited()
+
+    @property
+    def pid(self) -> int:
+        """The child's process id."""
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended."""
+        return not self._ended.is_set()
+
+    def failure(self) -> PdpOutage | PolicyError:
+        """Why it would not start, from its own log: faults in policies by file and line, or its last words."""
+        text = self.log.read_text(encoding="utf-8", errors="replace")
+        findings = load_findings(text, self.policies)
+        if findings:
+            return PolicyError(findings)
+        last = next((line for line in reversed(text.splitlines()) if line.strip()), "it said nothing")
+        return unfit(f"Cerbos ended while starting (exit {self._process.returncode}): {last[:500]}")
+
+    def stop(self) -> None:
+        """End it, gently first. Blocks up to a few seconds. Idempotent."""
+        self._signal(signal.SIGTERM)
+        if not self._ended.wait(_STOPPING_S):
+            self.kill()
+
+    def kill(self) -> None:
+        """End it at once. Blocks until the kernel has."""
+        self._signal(signal.SIGKILL)
+        self._ended.wait()
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self.running:
+            self._process.send_signal(number)

@@ -1,0 +1,186 @@
+"""Keeps one proved Cerbos behind one socket name: starts it, asks the canaries, watches it, brings it back.
+
+A Cerbos starts under a name of its own; only when its canaries have sung is its socket renamed to the name lookups use.
+So nobody, in this process or another that shares the directory, can ask one that is unproved.
+"""
+
+import threading
+import time
+from pathlib import Path
+
+from purposegate.decision import canary
+from purposegate.decision.binary import Binary
+from purposegate.decision.canary import unfit
+from purposegate.decision.process import Child
+from purposegate.decision.runtime import FileLock
+from purposegate.errors import PdpOutage, PurposegateError
+
+STARTING_S = 20.0
+"""A cold 100 MB binary on a loaded machine needs seconds; a warm one 0.1 s."""
+
+FIRST_DELAY_S = 0.1
+LONGEST_DELAY_S = 5.0
+STEADY_S = 10.0
+"""A Cerbos that lasted this long had started well: its next death is answered without delay again."""
+
+HEALTH_S = 2.0
+HEALTH_ANSWER_S = 2.0
+SICK_ANSWERS = 3
+"""So many health checks in a row without an answer, and a Cerbos that still runs is killed and replaced."""
+
+FOLLOWING_S = 0.2
+"""How soon another worker process notices that the one which ran Cerbos is gone. One flock(2) a look."""
+
+
+class Supervisor:
+    """One thread that owns one Cerbos, or follows one that another worker process owns.
+
+    The thread lives as long as the child it starts: Linux ties the child to it.
+    """
+
+    def __init__(self, binary: Binary, *, policies: Path, directory: Path, name: str, shared: bool) -> None:
+        self._binary = binary
+        self._policies = policies
+        self._directory = directory
+        self._name = name
+        self._lock = FileLock(directory / f"{name}.lock") if shared else None
+        self.socket = directory / f"{name}.sock"
+        self._stopping = False
+        self._wake = threading.Event()
+        self._settled = threading.Event()
+        self._fault: PurposegateError | None = None
+        self._child: Child | None = None
+        self._thread = threading.Thread(target=self._run, name=f"cerbos-{name}", daemon=True)
+
+    @property
+    def address(self) -> str:
+        """Where lookups ask: gRPC's name of the socket."""
+        return f"unix:{self.socket}"
+
+    @property
+    def fault(self) -> PurposegateError | None:
+        """Why there is no Cerbos to ask just now; None while one serves."""
+        return self._fault
+
+    @property
+    def pid(self) -> int | None:
+        """The child's process id; None where another process owns it or none runs."""
+        child = self._child
+        return child.pid if child is not None and child.running else None
+
+    def start(self) -> None:
+        """Start, and return when a proved Cerbos serves. Blocks; call once.
+
+        Raises `PolicyError` for policies it will not load, `PdpOutage` otherwise; then nothing runs.
+        """
+        self._thread.start()
+        settled = self._settled.wait(STARTING_S + HEALTH_ANSWER_S)
+        fault = self._fault if settled else unfit("Cerbos did not start in time.")
+        if fault is not None:
+            self.stop()
+            raise fault
+
+    def stop(self) -> None:
+        """End the thread and the child it owns. Blocks; idempotent."""
+        self._stopping = True
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        delay = FIRST_DELAY_S
+        while not self._stopping:
+            began = time.monotonic()
+            try:
+                self._serve()
+            except PurposegateError as error:
+                self._fault = error
+            except OSError as error:
+                self._fault = unfit(f"Cerbos' directory: {error.strerror}.")
+            if not self._settled.is_set():  # the first start failed: `start` says so, and nothing is retried
+                self._settled.set()
+                break
+            delay = FIRST_DELAY_S if time.monotonic() - began > STEADY_S else min(delay * 2, LONGEST_DELAY_S)
+            self._pause(delay)
+        if self._lock is not None:
+            self._lock.release()
+
+    def _pause(self, seconds: float) -> None:
+        """Wait, unless told to stop."""
+        until = time.monotonic() + seconds
+        while not self._stopping and (left := until - time.monotonic()) > 0:
+            self._wake.wait(left)
+            if not self._stopping:
+                self._wake.clear()
+
+    def _serve(self) -> None:
+        """Own a Cerbos for its whole life, or follow another process's until that process is gone."""
+        if self._lock is not None and not self._lock.acquire():
+            self._follow(self._lock)
+            return
+        starting = self._directory / f"{self._name}.starting"
+        log = self._directory / f"{self._name}.log"
+        self._wake.clear()
+        child = Child(self._binary, policies=self._policies, socket=starting, log=log, exited=self._wake.set)
+        self._child = child
+        try:
+            self._prove(child, starting)
+            starting.rename(self.socket)
+            self._fault = None
+            self._settled.set()
+            self._watch(child)
+        finally:
+            self._fault = self._fault or unfit("Cerbos ended and is being started again.")
+            self.socket.unlink(missing_ok=True)
+            child.stop()
+
+    def _prove(self, child: Child, socket: Path) -> None:
+        until = time.monotonic() + STARTING_S
+        while not socket.exists():
+            if not child.running:
+                raise child.failure()
+            if self._stopping or time.monotonic() > until:
+                raise unfit("Cerbos did not start in time.")
+            self._wake.wait(0.01)
+        with canary.open_channel(f"unix:{socket}", None) as channel:
+            canary.prove(channel, version="", timeout_s=HEALTH_ANSWER_S)
+
+    def _watch(self, child: Child) -> None:
+        """Return when the child has ended, when it has stopped answering, or when told to stop."""
+        sick = 0
+        with canary.open_channel(self.address, None) as channel:
+            while child.running and not self._stopping and sick < SICK_ANSWERS:
+                self._wake.wait(HEALTH_S)
+                if self._wake.is_set() or self._stopping:
+                    self._wake.clear()
+                    continue
+                try:
+                    canary.server_version(channel, HEALTH_ANSWER_S)
+                    sick = 0
+                except PdpOutage:
+                    sick += 1
+
+    def _follow(self, lock: FileLock) -> None:
+        """Use the Cerbos that another worker process owns, until its lock is free."""
+        until = time.monotonic() + STARTING_S
+        proved = False
+        while not self._stopping and not lock.acquire():
+            if not self.socket.exists():
+                proved = False
+                self._fault = unfit("the worker process that runs Cerbos is starting it.")
+            elif not proved:
+                proved = self._followable()
+            if not proved and not self._settled.is_set() and time.monotonic() > until:
+                raise unfit("the worker process that runs Cerbos did not start it in time.")
+            self._wake.wait(FOLLOWING_S)
+
+    def _followable(self) -> bool:
+        try:
+            with canary.open_channel(self.address, None) as channel:
+                canary.prove(channel, version="", timeout_s=HEALTH_ANSWER_S)
+        except PdpOutage as error:
+            self._fault = error
+            return False
+        self._fault = None
+        self._settled.set()
+        return True
