@@ -8,7 +8,6 @@ import secrets
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 
@@ -22,7 +21,6 @@ from purposegate.facts import FactsPaths, ForceFacts
 from purposegate.gate import Gate, Parts
 from purposegate.ledger.durable import DurableLedger, Limits
 from purposegate.purposes.catalogue import load as load_catalogue
-from purposegate.purposes.listing import offered
 from purposegate.records.cursor import Cursors
 from purposegate.records.mapping import load as load_records
 from purposegate.settings import Settings
@@ -117,7 +115,6 @@ class Application(AbstractAsyncContextManager[Parts]):
             modes=settings.modes,
             digest=_digest(settings, decider.digest),
             refill_pages=settings.refill_pages,
-            offered=partial(offered, catalogue),
             retire=retire,
         )
         self._retire = retire

@@ -47,7 +47,6 @@ class Snapshot:
     ways: WaysForward
     modes: Mapping[str, Mode]
     digest: str
-    offered: Callable[[Principal], list[dict[str, Any]]]
     retire: Callable[[], Awaitable[None]] = field(default=_nothing)
     refill_pages: int = 50
 

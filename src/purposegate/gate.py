@@ -28,6 +28,7 @@ from purposegate.errors import (
     LookupRefused,
     Outage,
     RouteRefused,
+    SettingsError,
 )
 from purposegate.exchange import WEBSOCKET, Pass, Reply, Request
 from purposegate.model import Entry, EntryKind, Lookup, Mode, Outcome, Principal
@@ -306,7 +307,7 @@ class Gate:
             return refusal.refused(lookup_id=attempt.id, links=links, ties=ties)
         extra = None
         if family is Family.DECLARATION:
-            extra = {"declare": attempt.snapshot.offered(attempt.principal)}
+            extra = {"declare": attempt.snapshot.catalogue.offered(attempt.principal)}
         shown = detail if family in (Family.DECLARATION, Family.ROUTE) else ""
         headers = ((b"retry-after", b"5"),) if reason.wording.status == 503 else ()  # noqa: PLR2004  RFC 9110 10.2.3
         return refusal.problem(

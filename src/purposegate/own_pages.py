@@ -33,7 +33,7 @@ def answer(request: Request, snapshot: Snapshot, principal: Principal) -> Reply 
 
 def _page(path: str, snapshot: Snapshot, principal: Principal) -> Reply | None:
     if path == "/purposes":
-        content: dict[str, Any] = {"purposes": snapshot.offered(principal)}
+        content: dict[str, Any] = {"purposes": snapshot.catalogue.offered(principal)}
         if any(purpose.breaks_glass(principal) for purpose in snapshot.catalogue.open_to(principal)):
             content["break-glass"] = BREAK_GLASS_TEXT
         return _json(content)

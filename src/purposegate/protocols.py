@@ -5,7 +5,7 @@ touches the world. `routes` and `purposes` are loaded policy: pure, and swapped 
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from purposegate.exchange import Held, Page, Request
 from purposegate.model import (
@@ -276,4 +276,8 @@ class Catalogue(Protocol):
 
     def open_to(self, principal: Principal) -> Sequence[Purpose]:
         """What this principal could declare."""
+        ...
+
+    def offered(self, principal: Principal) -> list[dict[str, Any]]:
+        """The same as JSON-able maps, each with what it requires and a line to copy."""
         ...

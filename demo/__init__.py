@@ -1,0 +1,1 @@
+"""The walk through the gate that `make demo` takes: somebody else's records system, somebody else's data."""
