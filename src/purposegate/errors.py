@@ -3,6 +3,7 @@
 PurposegateError
  +-- SettingsError            the operator's files are wrong: nothing starts
  |    +-- PolicyError         a policy file is wrong; carries every finding
+ |    +-- ImportRefused       a file of entries or facts is wrong; carries every finding, and nothing of it was taken
  +-- LookupRefused            the request is at fault: a refusal before any record is asked for
  |    +-- IdentityRefused
  |    +-- RouteRefused
@@ -49,6 +50,16 @@ class Finding(NamedTuple):
 
 class PolicyError(SettingsError):
     """One or more policy files are wrong; `findings` lists every fault."""
+
+    def __init__(self, findings: Sequence[Finding]) -> None:
+        super().__init__("\n".join(map(str, findings)))
+        self.findings = tuple(findings)
+
+
+class ImportRefused(SettingsError):
+    """A file of entries or facts has faults, so nothing of it was taken; `findings` lists every fault by line and column."""
+
+    remedy = "Mend the lines named in the message and offer the whole file again."
 
     def __init__(self, findings: Sequence[Finding]) -> None:
         super().__init__("\n".join(map(str, findings)))
