@@ -63,7 +63,7 @@ class SignedCheckpoint:
 
     @classmethod
     def open(cls, raw: bytes, origin: str, keys: Iterable[LogKey]) -> Self:
-        """Parse and verify; else `EvidenceMalformed`, or `ProofFailed` for another origin or no good signature."""
+        """Parse and verify. Raises `EvidenceMalformed`; `ProofFailed` for a wrong origin or signature."""
         note = Note.parse(raw)
         checkpoint = Checkpoint.parse(note.text)
         if checkpoint.origin != origin:

@@ -42,6 +42,7 @@ class WitnessSigner(SigningKey):
     """A witness's own key. One key per witness: the signed message does not name who signs."""
 
     verifier_type = WitnessKey
+    verifier: WitnessKey
 
     def cosign(self, text: str, at_s: int) -> Signature:
         """The cosignature over a checkpoint's text, as of `at_s` POSIX seconds."""

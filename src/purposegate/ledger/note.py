@@ -132,6 +132,7 @@ class SigningKey:
     """A private Ed25519 key under a name. Its secret leaves only through `secret_text`."""
 
     verifier_type: ClassVar[type[VerifierKey]]
+    verifier: VerifierKey
 
     def __init__(self, name: str, private: Ed25519PrivateKey) -> None:
         self._private = private
@@ -176,6 +177,7 @@ class LogSigner(SigningKey):
     """A log's own key: signs note texts with type 0x01."""
 
     verifier_type = LogKey
+    verifier: LogKey
 
     def sign(self, text: str) -> Signature:
         """This key's signature over a note text. Deterministic (RFC 8032)."""
