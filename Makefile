@@ -37,10 +37,10 @@ format: venv ## rewrite the code in the house format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: venv ## every benchmark; figures go to benchmarks/results/summary.json
+bench: venv .cache/.wrk-found ## every benchmark; figures go to benchmarks/results/summary.json
 	$(BIN)/python -m benchmarks.run
 
-bench-%: venv
+bench-%: venv .cache/.wrk-found
 	$(BIN)/python -m benchmarks.run $*
 
 clean: ## remove everything that make made
@@ -52,6 +52,12 @@ clean: ## remove everything that make made
 	  || { echo 'purposegate needs Python 3.11 or newer: install it, or name it: make PYTHON=python3.12' >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
 	  || { echo "$(PYTHON) cannot make virtual environments: on Debian and Ubuntu, apt-get install python3-venv" >&2; exit 1; }
+	@mkdir -p $(@D) && touch $@
+
+# Only benchmarks need a load generator that costs less than what it loads.
+.cache/.wrk-found:
+	@command -v wrk >/dev/null || { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq wrk >/dev/null; } \
+	  || { echo 'wrk is missing, which makes the load: on Debian and Ubuntu, apt-get install wrk' >&2; exit 1; }
 	@mkdir -p $(@D) && touch $@
 
 .venv/.dependencies: requirements/dev.txt | .cache/.python-found

@@ -1,0 +1,47 @@
+"""Load from wrk, and what it measured. A run in which any answer was not a 2xx measured something else, and raises."""
+
+import json
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+SCRIPT = Path(__file__).with_name("lookups.lua")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """One run: requests a second, and latency percentiles in milliseconds."""
+
+    rps: float
+    p50_ms: float
+    p99_ms: float
+    requests: int
+
+
+class LoadError(RuntimeError):
+    """The load could not be made, or was not answered as it should have been."""
+
+
+def measure(address: str, *, clients: int, seconds: float, lookups: Path) -> Measured:
+    """Look records up from `clients` connections for `seconds`, one thread, closed loop.
+
+    `lookups` is what `lookups.lua` reads: one request a line, path and header values parted by tabs. Raises `LoadError`.
+    """
+    if shutil.which("wrk") is None:
+        raise LoadError("wrk is missing: apt-get install wrk")
+    command = ["wrk", "--threads", "1", "--connections", str(clients), "--duration", f"{seconds:g}s"]
+    command += ["--timeout", "10s", "--script", str(SCRIPT), address, "--", str(lookups)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    report = done.stdout.rpartition("MEASURED ")[2]
+    if done.returncode != 0 or not report:
+        raise LoadError(f"wrk: {done.stderr.strip() or done.stdout.strip()}")
+    said = json.loads(report)
+    if faults := {kind: count for kind, count in said["errors"].items() if count}:
+        raise LoadError(f"{address}: {said['requests']} requests, of which went wrong: {faults}")
+    return Measured(
+        rps=said["requests"] / (said["duration_us"] / 1e6),
+        p50_ms=said["p50_us"] / 1e3,
+        p99_ms=said["p99_us"] / 1e3,
+        requests=said["requests"],
+    )
