@@ -1,0 +1,110 @@
+"""The lookups of the walk: who asks for what under which declaration, and how each must come out."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from demo.force import Cast, People
+
+STATEMENT = "Witness statement for the burglary in Carr Lane"
+FULL = "Checking the address on the witness statement again before the interview at two, as asked by the case lead"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One lookup over HTTP and what must come of it. `shows` and `hides` are texts of the released body."""
+
+    title: str
+    who: str
+    roles: tuple[str, ...]
+    path: str
+    declared: str = ""
+    relation: str = "none"
+    status: int
+    problem: str = ""
+    shows: str = ""
+    hides: str = ""
+    times: int = 1
+    because: tuple[str, ...] = ()
+    extra: Mapping[str, str] = field(default_factory=dict)
+
+
+def declare(purpose: str, ref: str = "", reason: str = STATEMENT, *, originator: str = "", broken: bool = False) -> str:
+    """An `Access-Purpose` field value (RFC 9651)."""
+    parts = [purpose]
+    parts += [f'ref="{ref}"'] if ref else []
+    parts += [f'reason=%"{reason}"'] if reason else []
+    parts += [f'originator="{originator}"'] if originator else []
+    parts += ["break-glass"] if broken else []
+    return ";".join(parts)
+
+
+def steps(both: People, cast: Cast) -> Iterator[Step]:
+    """The walk, in order; Cerbos is killed after it, by its own step."""
+
+    def page(number: str, form: str = ".json") -> str:
+        return f"/people/person/{both.record_id(number)}{form}"
+
+    def of(number: str) -> str:
+        return both.record_id(number)
+
+    mine = declare("investigate.crime", "CR/1042/26")
+    maya = {"who": "T1001", "roles": ("Detective",)}
+    constable = {"who": "T1002", "roles": ("Constable",)}
+    priya = {"who": "T1003", "roles": ("Constable",)}
+    owen = {"who": "T1004", "roles": ("Paralegal",)}
+    helen = {"who": "T1005", "roles": ("Sergeant",)}
+    surname = both.records[cast.neighbour]["surname"]
+    suspect = both.records[cast.suspect]["surname"]
+
+    yield Step(title="proper view", path=page(cast.suspect), declared=mine, status=200, shows=suspect, **maya)
+    yield Step(title="the same page in HTML", path=page(cast.suspect, ""), declared=mine, status=200, shows=suspect, **maya)
+    yield Step(title="proper search", path=f"/people/person.json?_search={suspect}", declared=mine, status=200,
+               shows=of(cast.suspect), **maya)  # fmt: skip
+    yield Step(title="nobody known", who="", roles=(), path=page(cast.suspect), declared=mine, status=401,
+               problem="identity-missing")  # fmt: skip
+    yield Step(title="no purpose", path=page(cast.suspect), status=428, problem="purpose-missing", **maya)
+    yield Step(title="unknown purpose", path=page(cast.suspect), declared=declare("curiosity.idle"), status=400,
+               problem="purpose-unknown", **maya)  # fmt: skip
+    yield Step(title="no reference", path=page(cast.suspect), declared=declare("investigate.crime"), status=400,
+               problem="reference-missing", **maya)  # fmt: skip
+    yield Step(title="junk reason", path=page(cast.suspect),
+               declared=declare("investigate.crime", "CR/1042/26", "asdf asdf"), status=400,
+               problem="reason-poor", **maya)  # fmt: skip
+    yield Step(title="a case of somebody else", path=page(cast.suspect), declared=declare("investigate.crime", "CR/2200/26"),
+               status=403, problem="refused", **maya)  # fmt: skip
+    yield Step(title="a case closed weeks ago", path=page(cast.suspect), declared=declare("investigate.crime", "CR/0007/25"),
+               status=403, problem="refused", **maya)  # fmt: skip
+    yield Step(title="oneself", path=page(cast.officer_themself), declared=mine, relation="self", status=403,
+               problem="refused", because=("self",), **constable)  # fmt: skip
+    yield Step(title="a relative, known from vetting", path=page(cast.relative), declared=mine, relation="relative",
+               status=403, problem="refused", **maya)  # fmt: skip
+    yield Step(title="a relative of the originator", path=page(cast.relative),
+               declared=declare("investigate.crime", "CR/1042/26", originator="T1001"), relation="relative (originator)",
+               status=403, problem="refused", **priya)  # fmt: skip
+    yield Step(title="a neighbour", path=page(cast.neighbour), declared=mine, relation="neighbour", status=403,
+               problem="refused", **priya)  # fmt: skip
+    yield Step(title="a neighbour, by search", path=f"/people/person.json?surname={surname}", declared=mine,
+               relation="neighbour", status=200, hides=of(cast.neighbour), **priya)  # fmt: skip
+    yield Step(title="the same search, a colleague", path=f"/people/person.json?surname={surname}", declared=mine,
+               status=200, shows=of(cast.neighbour), **maya)  # fmt: skip
+    yield Step(title="the database as a file", path="/people.db", declared=mine, status=403,
+               problem="route-forbidden", **maya)  # fmt: skip
+    yield Step(title="raw SQL", path="/people.json?sql=select+*+from+person", declared=mine, status=403,
+               problem="route-forbidden", **maya)  # fmt: skip
+    yield Step(title="counting by facets", path="/people/person.json?_facet=surname", declared=mine, status=403,
+               problem="route-forbidden", **maya)  # fmt: skip
+    yield Step(title="an unmapped door", path="/people/person/-/insert", declared=mine, status=403,
+               problem="route", **maya)  # fmt: skip
+    yield Step(title="seven views, no stated tie to the case", path=page(cast.curiosity),
+               declared=declare("prosecute.casefile", "CR/1042/26", FULL), status=200, times=7, **owen)  # fmt: skip
+    yield Step(title="the eighth view of that record", path=page(cast.curiosity),
+               declared=declare("prosecute.casefile", "CR/1042/26", FULL), status=403, problem="refused", **owen)  # fmt: skip
+    yield Step(title="off duty, no incident of hers", path=page(cast.missing),
+               declared=declare("respond.missing", "INC/9999/26", "Missing teenager last seen at the bus station"),
+               status=403, problem="refused", **helen)  # fmt: skip
+    yield Step(title="break-glass: a threat to life", path=page(cast.missing),
+               declared=declare("respond.missing", reason="Missing teenager threatens to jump, on the phone now", broken=True),
+               status=200, shows=of(cast.missing), **helen)  # fmt: skip
+    yield Step(title="break-glass on her own partner", path=page(cast.partner_of_sergeant), relation="partner",
+               declared=declare("respond.missing", reason="Missing teenager threatens to jump, on the phone now", broken=True),
+               status=403, problem="refused", because=("partner",), **helen)  # fmt: skip
