@@ -1,0 +1,79 @@
+"""Reading an SQLite ledger for people: verify, query, export. Read-only, on a connection of its own."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from purposegate.ledger.sqlite_store import MAX_INDEX, SHARD_SHIFT, open_reader
+from purposegate.ledger.store import Head, ShardRow, StoredEntry, Tile
+
+ROWS = 1_024
+"""Entries fetched at a time: some 3 MiB, so that memory stays flat however long the log is."""
+
+
+class SqliteReader:
+    """`store.Reader` over one file. Use from one thread. Raises apsw.Error where the file itself is damaged."""
+
+    def __init__(self, path: Path) -> None:
+        """Open read-only. Raises SettingsError for what is not a ledger, LedgerOutage for what cannot be opened."""
+        self._db, self.meta = open_reader(path)
+
+    def hold(self) -> None:
+        """Freeze the view: everything read afterwards is of one moment, whatever the writer does."""
+        self._db.execute("BEGIN")
+
+    def shards(self) -> list[ShardRow]:
+        """Every shard, by number."""
+        rows = self._db.execute(
+            "SELECT number, name, origin, size, root, frontier, epoch FROM shard JOIN head ON shard = number ORDER BY number"
+        )
+        return [ShardRow(number, name, origin, Head(*head)) for number, name, origin, *head in rows]
+
+    def entries(self, shard: int, start: int, stop: int) -> Iterator[StoredEntry]:
+        """Entries [start, stop), in order; missing ones are left out."""
+        base = shard << SHARD_SHIFT
+        for first in range(start, stop, ROWS):
+            end = min(first + ROWS, stop)
+            try:
+                rows = self._rows(base + first, base + end)
+            except apsw.Error:  # go row by row, so that whoever counts knows which entry cannot be read
+                rows = (row for pos in range(base + first, base + end) for row in self._rows(pos, pos + 1))
+            for pos, *rest in rows:
+                yield StoredEntry(pos - base, *rest)
+
+    def _rows(self, low: int, high: int) -> Iterable[tuple[Any, ...]]:
+        return self._db.execute(
+            "SELECT leaf.pos, data, h, kid, nonce, ct FROM leaf LEFT JOIN payload USING (pos)"
+            " WHERE leaf.pos >= ? AND leaf.pos < ? ORDER BY leaf.pos",
+            (low, high),
+        ).fetchall()
+
+    def strays(self) -> Iterator[tuple[str, int, int]]:
+        """(table, shard number, index) of rows that belong to no entry of any head."""
+        ends = [
+            (row.number << SHARD_SHIFT, (row.number << SHARD_SHIFT) + row.head.size) for row in self.shards()
+        ]
+        starts = [*(start for start, _ in ends), 1 << 63]
+        gaps = zip([-(1 << 63), *(end for _, end in ends)], starts, strict=True)
+        for low, high in gaps:
+            for table in ("leaf", "payload"):
+                found = self._db.execute(
+                    f"SELECT pos FROM {table} WHERE pos >= ? AND pos <= ?",  # noqa: S608  # fixed words only
+                    (low, high - 1),
+                )
+                yield from ((table, pos >> SHARD_SHIFT, pos & MAX_INDEX) for (pos,) in found)
+
+    def tiles(self, shard: int) -> Iterator[Tile]:
+        """Every stored tile, lowest level first."""
+        for row in self._db.execute("SELECT l, n, data FROM tile WHERE shard = ? ORDER BY l, n", (shard,)):
+            yield Tile(*row)
+
+    def counters(self) -> Iterator[tuple[int, bytes, int]]:
+        """(shard, token, n) of every counter."""
+        return iter(self._db.execute("SELECT shard, tok, n FROM counter"))
+
+    def close(self) -> None:
+        """Close the connection. Idempotent."""
+        self._db.close(True)

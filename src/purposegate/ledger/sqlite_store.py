@@ -1,0 +1,332 @@
+"""The embedded store: one SQLite file in WAL mode with synchronous FULL, through apsw.
+
+apsw, because it bundles its own SQLite: the one Python links may lose committed writes (sqlite.org/wal.html#walresetbug,
+3.7.0 to 3.51.2). One connection writes and checkpoints; readers have their own, read-only.
+
+Rows of all shards stand in the same tables, under a position: shard number times 2**40 plus index.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from threading import Lock
+
+import apsw
+
+from purposegate.errors import LedgerOutage, SettingsError
+from purposegate.ledger.growth import tile_root
+from purposegate.ledger.keys import sync_directory
+from purposegate.ledger.merkle import EMPTY_ROOT, Frontier
+from purposegate.ledger.store import (
+    Batch,
+    Head,
+    StoreBusyError,
+    StoreForkedError,
+)
+
+APPLICATION_ID = 0x50474C31
+"""`PGL1` in the file's header, so that another program's database is never taken for a ledger."""
+SCHEMA_VERSION = 1
+SHARD_SHIFT = 40
+MAX_INDEX = (1 << SHARD_SHIFT) - 1
+FULL = 2
+"""PRAGMA synchronous = FULL: one fdatasync a commit in WAL mode. NORMAL has none and loses acknowledged entries."""
+OLDEST_SQLITE = 3_051_003
+"""The first 3.51 without the WAL-reset bug."""
+LOCK_WAIT_MS = 5_000
+"""Longest wait for another worker's transaction; a group commit takes about one, so this is an outage."""
+CHECKPOINT_PAGES = 4_000
+"""How much WAL gathers before the writer folds it into the file: fewer, longer pauses than SQLite's 1,000."""
+
+SCHEMA = f"""
+PRAGMA application_id = {APPLICATION_ID};
+PRAGMA user_version = {SCHEMA_VERSION};
+CREATE TABLE meta    (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE shard   (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, origin TEXT NOT NULL);
+CREATE TABLE head    (shard INTEGER PRIMARY KEY, size INTEGER NOT NULL, root BLOB NOT NULL,
+                      frontier BLOB NOT NULL, epoch INTEGER NOT NULL);
+CREATE TABLE leaf    (pos INTEGER PRIMARY KEY, data BLOB NOT NULL, h BLOB NOT NULL);
+CREATE TABLE payload (pos INTEGER PRIMARY KEY, kid INTEGER NOT NULL, nonce BLOB NOT NULL, ct BLOB NOT NULL);
+CREATE TABLE tile    (shard INTEGER, l INTEGER, n INTEGER, data BLOB NOT NULL, PRIMARY KEY (shard, l, n)) WITHOUT ROWID;
+CREATE TABLE counter (tok BLOB, shard INTEGER, n INTEGER NOT NULL, PRIMARY KEY (tok, shard)) WITHOUT ROWID;
+CREATE TABLE ckpt    (shard INTEGER, size INTEGER, note TEXT NOT NULL, PRIMARY KEY (shard, size)) WITHOUT ROWID;
+CREATE TABLE cosig   (shard INTEGER, size INTEGER, keyname TEXT, line TEXT NOT NULL,
+                      PRIMARY KEY (shard, size, keyname)) WITHOUT ROWID;
+CREATE TABLE term    (kind INTEGER, tok BLOB, pos INTEGER, PRIMARY KEY (kind, tok, pos)) WITHOUT ROWID;
+""" + "".join(
+    f"CREATE TRIGGER {table}_{verb.lower()} BEFORE {verb} ON {table} "
+    f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END;\n"
+    for table in ("leaf", "tile", "ckpt")
+    for verb in ("UPDATE", "DELETE")
+)
+"""The triggers stop accidents, not insiders: those are shown by verify and by the witness."""
+
+
+def create_file(path: Path, meta: dict[str, bytes], *, vfs: str = "") -> None:
+    """Make a new, empty ledger file: whole and durable under its name, or not there at all. Never overwrites.
+
+    It is made under another name in the rollback journal's mode, so that its header is in the file itself when it
+    appears. Raises LedgerOutage.
+    """
+    draft = path.with_name(f".{path.name}.new")
+    for leftover in (draft, draft.with_name(draft.name + "-journal"), draft.with_name(draft.name + "-wal")):
+        leftover.unlink(missing_ok=True)
+    try:
+        connection = apsw.Connection(str(draft), vfs=vfs or None)
+        try:
+            connection.pragma("page_size", 8192)
+            connection.pragma("synchronous", FULL)
+            with connection:
+                connection.execute(SCHEMA)
+                connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
+            connection.pragma("journal_mode", "wal")
+        finally:
+            connection.close()
+        draft.chmod(0o600)
+        descriptor = os.open(draft, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.link(draft, path)
+        draft.unlink()
+        sync_directory(path.parent)
+    except (apsw.Error, OSError) as error:
+        raise LedgerOutage(f"{path}: the ledger's file could not be made: {type(error).__name__}") from error
+
+
+def _connect(path: Path, flags: int, vfs: str) -> apsw.Connection:
+    connection = apsw.Connection(str(path), flags=flags, vfs=vfs or None)
+    connection.set_busy_timeout(LOCK_WAIT_MS)
+    connection.setlk_timeout(LOCK_WAIT_MS, 0)
+    connection.transaction_mode = "IMMEDIATE"
+    for name, value in (
+        ("trusted_schema", 0),
+        ("cell_size_check", 1),
+        ("secure_delete", 1),
+        ("mmap_size", 0),
+    ):
+        connection.pragma(name, value)
+    return connection
+
+
+def _accept(connection: apsw.Connection, path: Path) -> dict[str, bytes]:
+    """The file's meta rows, if it is a ledger of this version. Raises SettingsError; writes nothing."""
+    try:
+        application = connection.pragma("application_id")
+        version = connection.pragma("user_version")
+        if application != APPLICATION_ID:
+            raise SettingsError(f"{path}: this is not a ledger; name another file, nothing was changed")
+        if version != SCHEMA_VERSION:
+            raise SettingsError(
+                f"{path}: schema {version}, and this purposegate knows {SCHEMA_VERSION}; use the release that wrote it"
+            )
+        return dict(connection.execute("SELECT name, value FROM meta"))
+    except apsw.NotADBError as error:
+        raise SettingsError(
+            f"{path}: this is not a ledger; name another file, nothing was changed"
+        ) from error
+    except apsw.Error as error:
+        raise LedgerOutage(f"{path}: the ledger cannot be read: {type(error).__name__}") from error
+
+
+def open_reader(path: Path, *, vfs: str = "") -> tuple[apsw.Connection, dict[str, bytes]]:
+    """A read-only connection and the meta rows. Raises SettingsError for what is not a ledger, LedgerOutage."""
+    try:
+        connection = _connect(path, apsw.SQLITE_OPEN_READONLY, vfs)
+    except apsw.Error as error:
+        raise LedgerOutage(f"{path}: the ledger cannot be opened: {type(error).__name__}") from error
+    try:
+        return connection, _accept(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+
+
+def _make_durable(connection: apsw.Connection, path: Path) -> None:
+    """Set what durability needs and read it back. Raises LedgerOutage, or apsw.Error where the file cannot be written."""
+    connection.pragma("synchronous", FULL)
+    connection.pragma("fullfsync", 1)  # macOS: fsync alone stops at the drive's cache there
+    connection.pragma("checkpoint_fullfsync", 1)
+    connection.wal_autocheckpoint(CHECKPOINT_PAGES)
+    mode, level = connection.pragma("journal_mode"), connection.pragma("synchronous")
+    if (mode, level) != ("wal", FULL):
+        raise LedgerOutage(f"{path}: want WAL and synchronous FULL, have {mode} and {level}")
+    with connection:  # a read-only file or directory shows itself here, not at the first lookup
+        connection.execute("UPDATE meta SET value = value WHERE name = 'origin'")
+
+
+class SqliteStore:
+    """`store.Store` over one file. The writing connection belongs to one thread at a time; `counts` has its own."""
+
+    def __init__(self, path: Path, *, vfs: str = "") -> None:
+        """Open an existing ledger. Raises SettingsError or LedgerOutage; a file that is refused is not changed."""
+        if apsw.SQLITE_VERSION_NUMBER < OLDEST_SQLITE:
+            raise SettingsError(
+                f"SQLite {apsw.sqlite_lib_version()} can lose committed writes; install apsw >= 3.54.1"
+            )
+        self.path = path
+        self._vfs = vfs
+        self._shard = -1
+        self._reading = Lock()
+        self._reader, self.meta = open_reader(path, vfs=vfs)
+        try:
+            self._writer = self._open_writer()
+        except BaseException:
+            self._reader.close()
+            raise
+
+    def _open_writer(self) -> apsw.Connection:
+        try:
+            connection = _connect(self.path, apsw.SQLITE_OPEN_READWRITE, self._vfs)
+        except apsw.Error as error:
+            raise LedgerOutage(
+                f"{self.path}: cannot be opened for writing: {type(error).__name__}"
+            ) from error
+        try:
+            _make_durable(connection, self.path)
+        except apsw.Error as error:
+            connection.close(True)
+            raise LedgerOutage(f"{self.path}: cannot be written: {type(error).__name__}") from error
+        except BaseException:
+            connection.close(True)
+            raise
+        return connection
+
+    def enter(self, shard: str, origin: str) -> Head:
+        """Take the shard; see `store.Store`. Raises LedgerOutage."""
+        db = self._writer
+        try:
+            with db:
+                db.execute(
+                    "INSERT INTO shard (name, origin) VALUES (?, ?) ON CONFLICT DO NOTHING", (shard, origin)
+                )
+                number, known = db.execute("SELECT number, origin FROM shard WHERE name = ?", (shard,)).get
+                db.execute(
+                    "INSERT INTO head VALUES (?, 0, ?, ?, 0) ON CONFLICT DO NOTHING",
+                    (number, EMPTY_ROOT, Frontier().to_bytes()),
+                )
+                db.execute("UPDATE head SET epoch = epoch + 1 WHERE shard = ?", (number,))
+        except apsw.Error as error:
+            raise LedgerOutage(
+                f"{self.path}: shard {shard} cannot be taken: {type(error).__name__}"
+            ) from error
+        if known != origin:
+            raise SettingsError(
+                f"{self.path}: shard {shard} has another origin; mend `origin` in the settings"
+            )
+        self._shard = number
+        return self.head()
+
+    def head(self) -> Head:
+        """The committed head row."""
+        return _head(self._writer, self._shard)
+
+    def commit(self, batch: Batch, recheck: Callable[[Sequence[bytes]], None]) -> None:
+        """Write the batch; see `store.Store`. Few, wide statements: each one gives up the interpreter's lock."""
+        db = self._writer
+        try:
+            db.execute("BEGIN IMMEDIATE")
+        except apsw.BusyError as error:
+            raise StoreBusyError(
+                f"{self.path}: another worker held the store for {LOCK_WAIT_MS} ms"
+            ) from error
+        try:
+            self._write(batch, recheck)
+        except BaseException:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            raise
+        db.execute("COMMIT")
+
+    def _write(self, batch: Batch, recheck: Callable[[Sequence[bytes]], None]) -> None:
+        db, seen, after = self._writer, batch.seen, batch.after
+        # The safety of the log is in this statement, whichever connection or process runs it.
+        db.execute(
+            "UPDATE head SET size = ?, root = ?, frontier = ? WHERE shard = ? AND size = ? AND root = ? AND epoch = ?",
+            (after.size, after.root, after.frontier, self._shard, seen.size, seen.root, seen.epoch),
+        )
+        if db.changes() != 1:
+            raise StoreForkedError(f"{self.path}: the head is not where this writer left it, at {seen.size}")
+        first = (self._shard << SHARD_SHIFT) + seen.size
+        rows = list(enumerate(batch.entries, first))
+        _insert(db, "leaf", [(pos, each.leaf, each.leaf_hash) for pos, each in rows])
+        _insert(db, "payload", [(pos, each.kid, each.nonce, each.sealed) for pos, each in rows])
+        _insert(
+            db,
+            "counter",
+            [(token, self._shard, n) for token, n in batch.raised],
+            "ON CONFLICT DO UPDATE SET n = n + excluded.n",
+        )
+        _insert(db, "tile", [(self._shard, *tile) for tile in batch.tiles])
+        again = db.execute(
+            "SELECT data FROM leaf WHERE pos BETWEEN ? AND ? ORDER BY pos", (first, rows[-1][0])
+        )
+        recheck([leaf for (leaf,) in again])
+
+    def edge(self, level: int, first: int, count: int) -> list[bytes]:
+        """Hashes of one tile level; see `store.Store`."""
+        if level == 0:
+            start = (self._shard << SHARD_SHIFT) + first
+            found = self._writer.execute(
+                "SELECT h FROM leaf WHERE pos >= ? AND pos < ? ORDER BY pos", (start, start + count)
+            )
+            return [each for (each,) in found]
+        found = self._writer.execute(
+            "SELECT data FROM tile WHERE shard = ? AND l = ? AND n >= ? AND n < ? ORDER BY n",
+            (self._shard, level - 1, first, first + count),
+        )
+        return [tile_root(each) for (each,) in found]
+
+    def counts(self, tokens: Sequence[bytes]) -> list[int]:
+        """How high each token stands. Raises LedgerOutage."""
+        try:
+            with self._reading:
+                one = self._reader.execute
+                return [
+                    one("SELECT coalesce(sum(n), 0) FROM counter WHERE tok = ?", (each,)).get
+                    for each in tokens
+                ]
+        except apsw.Error as error:
+            raise LedgerOutage(f"{self.path}: counters cannot be read: {type(error).__name__}") from error
+
+    def reopen(self) -> None:
+        """Open a new connection and make durable what it reads; see `store.Store`. Raises LedgerOutage, apsw.Error, OSError.
+
+        After a failed fsync the kernel may keep a page as clean, so that what is read back was never written. The
+        checkpoint writes every frame into the file and syncs it; the sync of the emptied WAL keeps an older state of it
+        from being replayed over the file after a power cut.
+        """
+        self._writer.close(True)
+        self._writer = self._open_writer()
+        self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        wal = self.path.with_name(self.path.name + "-wal")
+        descriptor = os.open(wal, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        sync_directory(self.path.parent)
+
+    def close(self) -> None:
+        """Close both connections. Idempotent."""
+        self._reader.close(True)
+        self._writer.close(True)
+
+
+def _head(db: apsw.Connection, shard: int) -> Head:
+    row = db.execute("SELECT size, root, frontier, epoch FROM head WHERE shard = ?", (shard,)).get
+    if row is None:
+        raise StoreForkedError("the shard's head row is gone")
+    return Head(*row)
+
+
+def _insert(db: apsw.Connection, table: str, rows: Sequence[tuple[object, ...]], clause: str = "") -> None:
+    """Insert rows in statements of 2**k rows each: a handful of statement texts, all kept prepared."""
+    at = 0
+    while at < len(rows):
+        take = 1 << min((len(rows) - at).bit_length() - 1, 8)
+        values = ",".join(["(" + ",".join("?" * len(rows[at])) + ")"] * take)
+        flat = [value for row in rows[at : at + take] for value in row]
+        db.execute(f"INSERT INTO {table} VALUES {values} {clause}", flat)  # noqa: S608  # fixed words only
+        at += take

@@ -1,0 +1,142 @@
+"""What the ledger asks of a database, so that SQLite and PostgreSQL serve the same writer and the same tests.
+
+One store holds many shards; each shard has one writer. The safety rests on `commit`'s compare-and-set of the head row,
+not on locks or on which connection runs it. Reading for people (verify, query, export) is a second, read-only interface
+on connections of its own, so that a long search never stands in a lookup's way.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+
+class Head(NamedTuple):
+    """A shard's head row: how many leaves, their root, the frontier's bytes, and the opening it belongs to."""
+
+    size: int
+    root: bytes
+    frontier: bytes
+    epoch: int
+
+
+class Stored(NamedTuple):
+    """One entry as a row: the leaf and its hash; key number, nonce and ciphertext of its payload."""
+
+    leaf: bytes
+    leaf_hash: bytes
+    kid: int
+    nonce: bytes
+    sealed: bytes
+
+
+class Tile(NamedTuple):
+    """One full tile: its level and number, and 256 hashes of 32 bytes."""
+
+    level: int
+    number: int
+    hashes: bytes
+
+
+class Batch(NamedTuple):
+    """One transaction: the head it starts from and the head it leaves, and everything between.
+
+    `raised` are count tokens with how much each is raised, in the order of the token's bytes.
+    """
+
+    seen: Head
+    after: Head
+    entries: Sequence[Stored]
+    tiles: Sequence[Tile]
+    raised: Sequence[tuple[bytes, int]]
+
+
+class StoreBusyError(Exception):
+    """Another writer held the store past the time-out; nothing of this batch was written."""
+
+
+class StoreForkedError(Exception):
+    """The head is not the one seen: another writer owns the shard, or the store was exchanged. Nothing was written."""
+
+
+class Store(Protocol):
+    """The writing side. Every method blocks; all but `counts` are called from one thread.
+
+    `commit` is durable on return. An exception other than the two above means *unknown*: the batch may or may not be
+    there. The caller then calls `reopen`, which returns only when all that can be read is durable too, and compares heads.
+    """
+
+    def enter(self, shard: str, origin: str) -> Head:
+        """Take the shard, creating it if the store lacks it, and fence off every earlier holder by a new epoch."""
+        ...
+
+    def head(self) -> Head:
+        """The head row of the shard entered, as committed."""
+        ...
+
+    def commit(self, batch: Batch, recheck: Callable[[Sequence[bytes]], None]) -> None:
+        """Write the batch in one transaction.
+
+        `recheck` gets the leaves as read back inside the transaction and raises if they do not lead to the new root.
+        """
+        ...
+
+    def edge(self, level: int, first: int, count: int) -> list[bytes]:
+        """Hashes of the shard entered, of one tile level: leaf hashes for 0, roots of full tiles above."""
+        ...
+
+    def counts(self, tokens: Sequence[bytes]) -> list[int]:
+        """How high each token stands, all shards together. Any thread."""
+        ...
+
+    def reopen(self) -> None:
+        """Drop the connection, open another, and make durable whatever it can read. Raises if it cannot."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the store. Idempotent."""
+        ...
+
+
+class ShardRow(NamedTuple):
+    """One shard, for readers: its number in the store, name, origin, and head."""
+
+    number: int
+    name: str
+    origin: str
+    head: Head
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEntry:
+    """One entry as read: `kid`, `nonce` and `sealed` are None where the payload is gone."""
+
+    index: int
+    leaf: bytes
+    leaf_hash: bytes
+    kid: int | None
+    nonce: bytes | None
+    sealed: bytes | None
+
+
+class Reader(Protocol):
+    """The reading side, for people's questions."""
+
+    def shards(self) -> list[ShardRow]:
+        """Every shard, by number."""
+        ...
+
+    def entries(self, shard: int, start: int, stop: int) -> Iterator[StoredEntry]:
+        """Entries [start, stop) of a shard in order of index; missing ones are left out."""
+        ...
+
+    def tiles(self, shard: int, level: int) -> Iterator[Tile]:
+        """Every stored tile of one level, by number."""
+        ...
+
+    def counters(self) -> Iterator[tuple[int, bytes, int]]:
+        """(shard, token, n) of every counter."""
+        ...
+
+    def close(self) -> None:
+        """Let go. Idempotent."""
+        ...
