@@ -22,6 +22,8 @@ from purposegate.errors import Finding, PolicyError
 MAX_BYTES = 4 * 1024 * 1024
 """A policy file larger than this is a mistake or an attack; the largest real catalogue seen is 60 KiB."""
 
+TOO_DEEP = "fewer levels, and no alias inside its own anchor"
+
 Key = str | int
 
 
@@ -71,27 +73,33 @@ def _expected(error: ValidationError) -> str:
             known = ", ".join(sorted(schema.get("properties", {}))) or "none"
             return f"unknown key; known keys: {known}"
         case "type":
-            return f"want {wanted}"
+            return f"want {wanted}{_described(schema)}"
         case "enum":
             return f"want one of {', '.join(map(str, wanted))}"
         case "pattern":
-            return f"want text matching {wanted}"
+            return f"want text matching {wanted}{_described(schema)}"
         case _:
             return str(schema.get("description") or f"violates {error.validator}: {wanted!r:.80}")
 
 
-def _keys(error: ValidationError) -> list[Key]:
+def _described(schema: Any) -> str:
+    return f" ({schema['description']})" if "description" in schema else ""
+
+
+def _places(error: ValidationError) -> list[list[Key]]:
+    """Where an error's findings stand: one place, or that of each unknown key."""
     keys: list[Key] = list(error.absolute_path)
+    instance: Any = error.instance
+    schema: Any = error.schema
     if error.validator == "additionalProperties":
-        instance: Any = error.instance
-        schema: Any = error.schema
-        extra = [key for key in instance if key not in schema.get("properties", {})]
-        keys += extra[:1]
-    return keys
+        return [[*keys, key] for key in instance if key not in schema.get("properties", {})]
+    if "propertyNames" in error.absolute_schema_path:
+        return [[*keys, instance]]
+    return [keys]
 
 
-def read(path: Path, schema: str) -> Document:
-    """Read and validate one file. Raises `PolicyError` with every fault found, each with its line."""
+def parse(path: Path) -> Document:
+    """Read one file, against no schema yet. Raises `PolicyError` where it is no YAML that policies are written in."""
     try:
         if path.stat().st_size > MAX_BYTES:
             raise PolicyError([Finding(str(path), 1, "(file)", f"at most {MAX_BYTES} bytes")])
@@ -102,16 +110,26 @@ def read(path: Path, schema: str) -> Document:
         raise PolicyError([Finding(str(path), 1, "(file)", "UTF-8 text")]) from error
     parser = YAML(typ="rt", pure=True)
     try:
-        content = parser.load(text)
+        return Document(path, parser.load(text))
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise PolicyError([Finding(str(path), line, "(yaml)", str(error.problem))]) from error
-    except YAMLError as error:
+    except RecursionError as error:
+        raise PolicyError([Finding(str(path), 1, "(yaml)", TOO_DEEP)]) from error
+    except (YAMLError, ValueError, TypeError) as error:
+        # ruamel raises bare ones for the date 2026-13-45 and for a key that is a list of mappings.
         raise PolicyError([Finding(str(path), 1, "(yaml)", "well-formed YAML 1.2")]) from error
-    document = Document(path, content)
-    faults = sorted(
-        validator(schema).iter_errors(content), key=lambda fault: list(map(str, fault.absolute_path))
-    )
+
+
+def read(path: Path, schema: str) -> Document:
+    """Read and validate one file. Raises `PolicyError` with every fault found, each with its line."""
+    document = parse(path)
+    try:
+        faults = list(validator(schema).iter_errors(document.content))
+    except RecursionError as error:  # an alias within its own anchor
+        raise PolicyError([document.finding((), TOO_DEEP)]) from error
     if faults:
-        raise PolicyError([document.finding(_keys(fault), _expected(fault)) for fault in faults])
+        # The library reports each missing key apart, and each report here names them all: say it once.
+        found = (document.finding(keys, _expected(fault)) for fault in faults for keys in _places(fault))
+        raise PolicyError(sorted(dict.fromkeys(found), key=lambda finding: finding.line))
     return document
