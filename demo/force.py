@@ -169,7 +169,9 @@ def write_facts(folder: Path, both: People, cast: Cast, *, now: datetime | None 
     )
 
 
-def _tie(entry: str, principal: str, relation: str, provenance: str, other: Row, since: object) -> tuple[object, ...]:
+def _tie(
+    entry: str, principal: str, relation: str, provenance: str, other: Row, since: object
+) -> tuple[object, ...]:
     declared_by = principal if provenance == "self-declared" else ""
     return (
         entry, principal, relation, provenance, name_cell(other), born_cell(other), home_cell(other), "", "", "",

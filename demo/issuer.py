@@ -25,5 +25,12 @@ class DemoIssuer:
     def token(self, staff_id: str, *roles: str) -> str:
         """A signed token for one person, good for fifteen minutes."""
         now = int(time.time())
-        claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": staff_id, "roles": list(roles), "iat": now, "exp": now + LIFETIME_S}
+        claims = {
+            "iss": ISSUER,
+            "aud": AUDIENCE,
+            "sub": staff_id,
+            "roles": list(roles),
+            "iat": now,
+            "exp": now + LIFETIME_S,
+        }
         return jwt.encode({"alg": "ES256", "kid": "demo"}, claims, self._key)

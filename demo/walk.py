@@ -28,7 +28,9 @@ class Step:
     extra: Mapping[str, str] = field(default_factory=dict)
 
 
-def declare(purpose: str, ref: str = "", reason: str = STATEMENT, *, originator: str = "", broken: bool = False) -> str:
+def declare(
+    purpose: str, ref: str = "", reason: str = STATEMENT, *, originator: str = "", broken: bool = False
+) -> str:
     """An `Access-Purpose` field value (RFC 9651)."""
     parts = [purpose]
     parts += [f'ref="{ref}"'] if ref else []
@@ -57,7 +59,14 @@ def steps(both: People, cast: Cast) -> Iterator[Step]:
     suspect = both.records[cast.suspect]["surname"]
 
     yield Step(title="proper view", path=page(cast.suspect), declared=mine, status=200, shows=suspect, **maya)
-    yield Step(title="the same page in HTML", path=page(cast.suspect, ""), declared=mine, status=200, shows=suspect, **maya)
+    yield Step(
+        title="the same page in HTML",
+        path=page(cast.suspect, ""),
+        declared=mine,
+        status=200,
+        shows=suspect,
+        **maya,
+    )
     yield Step(title="proper search", path=f"/people/person.json?_search={suspect}", declared=mine, status=200,
                shows=of(cast.suspect), **maya)  # fmt: skip
     yield Step(title="nobody known", who="", roles=(), path=page(cast.suspect), declared=mine, status=401,
