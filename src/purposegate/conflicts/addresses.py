@@ -1,0 +1,98 @@
+"""Addresses folded into parts that can be compared: number, street, unit, locality, postcode.
+
+Small on purpose: no gazetteer, so only what is written is compared. Handles what records systems really hold: the number
+at the head of the street line, `Flat 2`, `2/14`, ranges (`12-14`), letters (`12a`), street types long or short.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from purposegate.conflicts.names import fold
+from purposegate.model import Address
+
+# Only what English-language addresses abbreviate in writing. "st" opening a street is a saint, closing one a street.
+_TYPES = {
+    "st": "street", "str": "street", "rd": "road", "ave": "avenue", "av": "avenue", "cres": "crescent",
+    "cr": "crescent", "ct": "court", "crt": "court", "pl": "place", "dr": "drive", "drv": "drive", "ln": "lane",
+    "cl": "close", "gdns": "gardens", "gdn": "gardens", "grn": "green", "gr": "grove", "gro": "grove",
+    "sq": "square", "ter": "terrace", "terr": "terrace", "tce": "terrace", "pde": "parade", "hwy": "highway",
+    "cct": "circuit", "bvd": "boulevard", "blvd": "boulevard", "wy": "way", "wlk": "walk", "pk": "park",
+    "cottgs": "cottages", "hse": "house", "mt": "mount", "esp": "esplanade",
+}  # fmt: skip
+_UNIT = r"(?:flat|unit|apartment|apt|room|studio|suite|no)"
+_LEADING_UNIT = re.compile(rf"^\s*{_UNIT}\.?\s+(?P<unit>[0-9]+[a-z]?|[a-z])\b[\s,]*", re.IGNORECASE)
+_SLASHED = re.compile(r"^\s*(?P<unit>\d{1,4}[a-z]?)\s*/\s*(?P<rest>\d.*)$", re.IGNORECASE)
+_LEADING_NUMBER = re.compile(
+    r"^\s*(?P<number>\d{1,5}\s?[a-z]?(?:\s*-\s*\d{1,5}[a-z]?)?)(?:\s*,\s*|\s+)(?=\D)", re.IGNORECASE
+)
+_NUMBER = re.compile(r"(\d{1,6})\s*([a-z]?)(?:\s*-\s*(\d{1,6})\s*[a-z]?)?", re.IGNORECASE)
+
+
+class Number(NamedTuple):
+    """A house number: `low` to `high` for a range, else equal; `letter` as in 12a; `name` where a house has a name."""
+
+    low: int
+    high: int
+    letter: str = ""
+    name: str = ""
+
+    def apart(self, other: "Number") -> int | None:
+        """How many numbers lie between the two, 0 where they meet; None where either has only a name."""
+        if self.name or other.name:
+            return None
+        return max(0, self.low - other.high, other.low - self.high)
+
+
+class Place(NamedTuple):
+    """An address, folded; empty or None where a part is not known."""
+
+    number: Number | None
+    street: str
+    unit: str
+    locality: str
+    postcode: str
+
+
+def _number(text: str) -> Number | None:
+    whole = _NUMBER.fullmatch(text.strip())
+    if whole:
+        low, letter, high = whole.groups()
+        ends = sorted((int(low), int(high or low)))
+        return Number(ends[0], ends[1], letter.lower())
+    name = fold(text)
+    return Number(0, 0, name=name.replace(" ", "")) if name else None
+
+
+def _street(text: str) -> str:
+    words = fold(text).split()
+    spelt = [_TYPES.get(one, one) if place else one for place, one in enumerate(words)]
+    return "".join(spelt)
+
+
+def place(address: Address) -> Place | None:
+    """One address, or None when nothing comparable is left of it."""
+    number, street, unit = address.number.strip(), address.street.strip(), address.unit.strip()
+    for where in ("number", "street"):
+        text = number if where == "number" else street
+        found = _LEADING_UNIT.match(text) or _SLASHED.match(text)
+        if found and not unit:
+            unit = found["unit"]
+            text = found["rest"] if "rest" in found.groupdict() else text[found.end() :]
+            number, street = (text, street) if where == "number" else (number, text)
+    if not number and (found := _LEADING_NUMBER.match(street)):
+        number, street = found["number"], street[found.end() :]
+    flat = _LEADING_UNIT.match(unit)
+    made = Place(
+        number=_number(number),
+        street=_street(street),
+        unit=fold(flat["unit"] if flat else unit).replace(" ", "").lstrip("0"),
+        locality=fold(address.locality).replace(" ", ""),
+        postcode=fold(address.postcode).replace(" ", ""),
+    )
+    return made if any(made) else None
+
+
+def places(addresses: Iterable[Address]) -> tuple[Place, ...]:
+    """Every address that has a comparable part, each once."""
+    return tuple(dict.fromkeys(one for one in map(place, addresses) if one))

@@ -1,0 +1,82 @@
+"""The staff directory: who works for the force, since when, in which unit, and where they live.
+
+It gives the ties nobody has to declare: self, colleague, the same household, the neighbours.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from types import MappingProxyType
+from zoneinfo import ZoneInfo
+
+from purposegate.conflicts.tables import Line, Stamp, Table, read_table, required
+from purposegate.conflicts.written import Home, local_day, read_optional_day, read_person
+from purposegate.model import Identity
+
+COLUMNS = ("staff_id", "names", "born", "homes", "unit", "joined", "left", "phones", "plates")
+DAY = "a day as YYYY-MM-DD, or nothing"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Staff:
+    """One member of staff. `joined` is the first day in post, `left` the last."""
+
+    id: str
+    person: Identity
+    homes: tuple[Home, ...]
+    unit: str
+    joined: date | None
+    left: date | None
+
+    def is_employed(self, today: date) -> bool:
+        """Whether they work for the force today."""
+        return not (self.joined and today < self.joined) and not (self.left and self.left < today)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Directory:
+    """The staff directory as imported. `as_of` is when it was true, UTC; `digest` the SHA-256 of the file, hex."""
+
+    staff: Mapping[str, Staff]
+    as_of: datetime
+    digest: str
+    stamp: Stamp
+
+    def member(self, staff_id: str) -> Staff | None:
+        """The member of staff with this id."""
+        return self.staff.get(staff_id)
+
+
+def read_directory(path: Path, *, now: datetime, zone: ZoneInfo) -> Directory:
+    """Import the directory. Raises `ImportRefused` with every fault by line and column; then nothing of it is taken."""
+    table = read_table(path, COLUMNS, now=now)
+    table.unique("staff_id")
+    today = local_day(now, zone)
+    read = [_staff(table, line, today, zone) for line in table.lines]
+    if not table.lines and not table.faults:
+        # A force has staff: an empty export is a broken one, and would make everybody unknown and nobody related.
+        table.fault(1, "(file)", "at least one member of staff")
+    table.close()
+    return Directory(
+        staff=MappingProxyType({one.id: one for one in read if one}),
+        as_of=table.as_of,
+        digest=table.digest,
+        stamp=table.stamp,
+    )
+
+
+def _staff(table: Table, line: Line, today: date, zone: ZoneInfo) -> Staff | None:
+    faults = len(table.faults)
+    identifier = table.take(line, "staff_id", required, "a staff id")
+    read = read_person(table, line, today=today, zone=zone, homes="homes")
+    joined = table.take(line, "joined", read_optional_day, DAY)
+    left = table.take(line, "left", read_optional_day, DAY)
+    if joined and left and left < joined:
+        table.fault(line.number, "left", "a day not before joined")
+    if read and not read[0].names:
+        table.fault(line.number, "names", "at least one name")
+    if len(table.faults) > faults or identifier is None or read is None:
+        return None
+    person, homes = read
+    return Staff(id=identifier, person=person, homes=homes, unit=line.cells["unit"], joined=joined, left=left)

@@ -1,0 +1,163 @@
+"""One state of everything the force's files say: read together, swapped in one assignment, never changed after."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TypeVar
+
+from purposegate.conflicts.directory import Directory, read_directory
+from purposegate.conflicts.register import Register, read_register
+from purposegate.conflicts.relations import Relations
+from purposegate.conflicts.tables import stamp
+from purposegate.conflicts.ties import Ties
+from purposegate.errors import FactsOutage, SettingsError
+from purposegate.facts.bands import Bands
+from purposegate.facts.sources import Dated, FactsPaths, Refusal
+from purposegate.facts.work import (
+    Assignment,
+    Assignments,
+    Duty,
+    ReferenceRecords,
+    References,
+    read_assignments,
+    read_duty,
+    read_reference_records,
+    read_references,
+    reference_key,
+)
+from purposegate.model import RecordRef
+from purposegate.reasons import Reason
+
+DatedT = TypeVar("DatedT", bound=Dated)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """Directory, register and work as last read, with the ties they give."""
+
+    directory: Directory
+    register: Register
+    references: References
+    assignments: Assignments
+    reference_records: ReferenceRecords
+    duty: Duty
+    ties: Ties
+
+    @property
+    def sources(self) -> Mapping[str, Dated]:
+        """Every source by its name in facts.yaml."""
+        return {
+            "directory": self.directory,
+            "register": self.register,
+            "references": self.references,
+            "assignments": self.assignments,
+            "reference_records": self.reference_records,
+            "duty": self.duty,
+        }
+
+    def oldest(self, *names: str) -> datetime:
+        """When the oldest of these sources was true, UTC."""
+        return min(self.sources[name].as_of for name in names)
+
+    def check_age(self, bands: Bands, at: datetime, *names: str) -> None:
+        """Raise `FactsOutage` if one of these sources is past its limit: `register-stale` for the register."""
+        sources = self.sources
+        for name in names:
+            if at - sources[name].as_of > bands.max_ages[name]:
+                reason = Reason.REGISTER_STALE if name == "register" else Reason.FACTS_STALE
+                raise FactsOutage(reason, f"{name}: older than its limit in facts.yaml")
+
+    def ref_state(self, ref: str, staff_id: str, at: datetime) -> str:
+        """`assigned` to this person now, `open`, `closed`, `unknown`, or `none` where no reference was given."""
+        key = reference_key(ref)
+        if not key:
+            return "none"
+        reference = self.references.held.get(key)
+        if reference is None:
+            return "unknown"
+        if not reference.open.holds(at):
+            return "closed"
+        held = self.assignments.held.get(Assignment(key, staff_id), ())
+        return "assigned" if any(interval.holds(at) for interval in held) else "open"
+
+    def involves(self, ref: str, record: RecordRef) -> bool:
+        """Whether the reference names the record."""
+        return record in self.reference_records.held.get(reference_key(ref), frozenset())
+
+    def is_on_duty(self, staff_id: str, at: datetime) -> bool:
+        """Whether the roster has this person on duty."""
+        return any(interval.holds(at) for interval in self.duty.held.get(staff_id, ()))
+
+
+class _Rereading:
+    """One pass over the files: takes what changed, and keeps the old of what is gone or wrong."""
+
+    def __init__(self) -> None:
+        self.refusals: list[Refusal] = []
+
+    def source(self, name: str, path: Path, kept: DatedT | None, read: Callable[[Path], DatedT]) -> DatedT:
+        """The source as it is now, or as kept; with nothing kept, a refusal is raised."""
+        try:
+            return kept if kept is not None and stamp(path) == kept.stamp else read(path)
+        except (OSError, SettingsError) as error:
+            fault = (
+                error if isinstance(error, SettingsError) else SettingsError(f"{path.name}: {error.strerror}")
+            )
+            if kept is None:
+                raise fault from error
+            self.refusals.append(Refusal(name, fault))
+            return kept
+
+
+class Reader:
+    """Reads the six files; a second reading takes only those that changed, and keeps the old of those that are wrong."""
+
+    def __init__(self, relations: Relations, bands: Bands, paths: FactsPaths) -> None:
+        self._relations = relations
+        self._bands = bands
+        self._paths = paths
+
+    def read(self, old: Snapshot | None, now: datetime) -> tuple[Snapshot, tuple[Refusal, ...]]:
+        """A snapshot and what was refused; with nothing old to keep, a refusal is raised instead. Blocks on files."""
+        zone, relations, paths, again = self._bands.zone, self._relations, self._paths, _Rereading()
+        directory = again.source(
+            "directory",
+            paths.directory,
+            old.directory if old else None,
+            lambda path: read_directory(path, now=now, zone=zone),
+        )
+        register = again.source(
+            "register",
+            paths.register,
+            old.register if old else None,
+            lambda path: read_register(path, relations, now=now, zone=zone),
+        )
+        is_same = old is not None and directory is old.directory and register is old.register
+        snapshot = Snapshot(
+            directory=directory,
+            register=register,
+            references=again.source(
+                "references",
+                paths.references,
+                old.references if old else None,
+                lambda path: read_references(path, now, zone),
+            ),
+            assignments=again.source(
+                "assignments",
+                paths.assignments,
+                old.assignments if old else None,
+                lambda path: read_assignments(path, now, zone),
+            ),
+            reference_records=again.source(
+                "reference_records",
+                paths.reference_records,
+                old.reference_records if old else None,
+                lambda path: read_reference_records(path, now),
+            ),
+            duty=again.source(
+                "duty", paths.duty, old.duty if old else None, lambda path: read_duty(path, now, zone)
+            ),
+            ties=old.ties if old and is_same else Ties(relations, register, directory, zone=zone),
+        )
+        return snapshot, tuple(again.refusals)
