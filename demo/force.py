@@ -141,7 +141,7 @@ def write_facts(folder: Path, both: People, cast: Cast, *, now: datetime | None 
         "ref,kind,state,opened,closed",
         [
             ("CR/1042/26", "case", "open", joined, ""),
-            ("CR/0007/25", "case", "closed", joined, recently),
+            ("CR/917/25", "case", "closed", joined, recently),
             ("CR/2200/26", "case", "open", joined, ""),
             ("INC/1187/26", "incident", "open", today - timedelta(days=1), ""),
         ],
@@ -154,7 +154,7 @@ def write_facts(folder: Path, both: People, cast: Cast, *, now: datetime | None 
             ("CR/1042/26", "T1002", joined, ""),
             ("CR/1042/26", "T1003", joined, ""),
             ("CR/1042/26", "T1004", recently, ""),
-            ("CR/0007/25", "T1001", joined, ""),
+            ("CR/917/25", "T1001", joined, ""),
         ],
     )
     _write(

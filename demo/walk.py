@@ -81,7 +81,7 @@ def steps(both: People, cast: Cast) -> Iterator[Step]:
                problem="reason-poor", **maya)  # fmt: skip
     yield Step(title="a case of somebody else", path=page(cast.suspect), declared=declare("investigate.crime", "CR/2200/26"),
                status=403, problem="refused", **maya)  # fmt: skip
-    yield Step(title="a case closed weeks ago", path=page(cast.suspect), declared=declare("investigate.crime", "CR/0007/25"),
+    yield Step(title="a case closed weeks ago", path=page(cast.suspect), declared=declare("investigate.crime", "CR/917/25"),
                status=403, problem="refused", **maya)  # fmt: skip
     yield Step(title="oneself", path=page(cast.officer_themself), declared=mine, relation="self", status=403,
                problem="refused", because=("self",), **constable)  # fmt: skip
