@@ -236,9 +236,12 @@ class _Run:
             return
         if self._closed:
             raise OSError("the client has its reply already")
+        if message["type"] == "http.response.body":
+            # An app may write its next part into the same buffer: what is held, and judged, must be this one.
+            message = {**message, "body": bytes(message.get("body", b""))}
+            self._size += len(message["body"])
         self._messages.append(message)
         if message["type"] == "http.response.body":
-            self._size += len(message.get("body", b""))
             if not message.get("more_body", False):
                 self._complete.set()
                 return
