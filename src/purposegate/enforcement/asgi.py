@@ -241,10 +241,9 @@ class _Run:
             message = {**message, "body": bytes(message.get("body", b""))}
             self._size += len(message["body"])
         self._messages.append(message)
-        if message["type"] == "http.response.body":
-            if not message.get("more_body", False):
-                self._complete.set()
-                return
+        if message["type"] == "http.response.body" and not message.get("more_body", False):
+            self._complete.set()
+            return
         if self._size > self._cap:
             self._over.set()
             await self._decided.wait()
