@@ -11,6 +11,9 @@ PurposegateError
  +-- EvidenceError            bytes offered as evidence do not stand
  |    +-- EvidenceMalformed   they are not in the format that they claim
  |    +-- ProofFailed         they are, and prove something else
+ |    +-- WitnessAhead        a witness has seen a larger head than the one offered to it
+ |    +-- WitnessContradiction  a witness has seen a head that the one offered does not continue
+ +-- WitnessOutage            a witness did not answer, refused the log, or answered nonsense
  +-- Outage                   the gate could not decide (law 3: never mistaken for a refusal)
       +-- FactsOutage, PdpOutage, LedgerOutage, UpstreamOutage, AnswerOutage
 
@@ -109,6 +112,29 @@ class EvidenceMalformed(EvidenceError):
 
 class ProofFailed(EvidenceError):
     """The bytes are well-formed, and the proof or signature does not lead to what it claims."""
+
+
+class WitnessAhead(EvidenceError):
+    """A witness has cosigned `size`, more than the head offered: a stale push, or a ledger put back to an older state."""
+
+    remedy = "If this ledger's own head is smaller than that, it was rolled back: never continue it, open a new shard."
+
+    def __init__(self, size: int, offered: int) -> None:
+        super().__init__(f"the witness has cosigned size {size}, and was offered {offered}")
+        self.size = size
+
+
+class WitnessContradiction(EvidenceError):
+    """A witness has cosigned a head that the one offered does not continue: the ledger's past was changed."""
+
+    remedy = "Keep the ledger and the witness's checkpoint as they are, stop the shard, and run `purposegate ledger verify`."
+
+
+class WitnessOutage(PurposegateError):
+    """A witness did not answer, does not know this log, or gave an answer that cannot be used."""
+
+    status = 503
+    remedy = "Ask whoever runs the witness; cosigning resumes by itself once it answers."
 
 
 class Outage(PurposegateError):
