@@ -1,0 +1,121 @@
+"""`purposegate check`: whether every policy file is in order, by itself and with the others."""
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+from purposegate import documents
+from purposegate.cli import _agreement
+from purposegate.conflicts import relations
+from purposegate.conflicts.relations import Relations
+from purposegate.decision import compile as compiler
+from purposegate.decision import lint
+from purposegate.decision.bundle import Bundle
+from purposegate.decision.bundle import read as read_bundle
+from purposegate.errors import Finding, PolicyError
+from purposegate.facts import bands
+from purposegate.facts.bands import Bands
+from purposegate.purposes import catalogue
+from purposegate.purposes.catalogue import PurposeCatalogue
+from purposegate.records import mapping
+from purposegate.records.mapping import Mapping as Routes
+
+T = TypeVar("T")
+
+CERBOS = "cerbos"
+"""The directory of Cerbos policies below the policies directory."""
+
+
+@dataclass(slots=True)
+class Checked:
+    """What was read, and every fault found on the way; what could not be read is None."""
+
+    catalogue: PurposeCatalogue | None = None
+    routes: Routes | None = None
+    relations: Relations | None = None
+    bands: Bands | None = None
+    bundle: Bundle | None = None
+    faults: list[Finding] = field(default_factory=list)
+
+    def read(self, load: Callable[[Path], T], path: Path) -> T | None:
+        """Load one file, keeping its faults."""
+        try:
+            return load(path)
+        except PolicyError as error:
+            self.faults += error.findings
+            return None
+
+
+def examine(policies: Path, *, cerbos: Path | None = None) -> Checked:
+    """Read and check everything below a policies directory. Blocks for the seconds that Cerbos' compiler takes.
+
+    Raises `PdpOutage` where there is no fit Cerbos to compile with: half a check is none.
+    """
+    done = Checked()
+    done.catalogue = done.read(catalogue.load, policies / "purposes.yaml")
+    done.routes = done.read(mapping.load, policies / "records.yaml")
+    done.relations = done.read(relations.load, policies / "conflicts.yaml")
+    done.bands = done.read(bands.load, policies / "facts.yaml")
+    done.bundle = done.read(read_bundle, policies / CERBOS)
+    if done.bundle is not None:
+        done.faults += compiler.findings(policies / CERBOS, binary=cerbos)
+        done.faults += lint.findings(policies / CERBOS)
+        done.faults += _disagreements(done, policies)
+    done.faults = list(dict.fromkeys(done.faults))
+    return done
+
+
+def _disagreements(done: Checked, policies: Path) -> list[Finding]:
+    """Faults between files, once each of them can be read."""
+    if done.catalogue is None or done.routes is None or done.relations is None:
+        return []
+    known = _agreement.Words(
+        purposes=frozenset(done.catalogue.purposes),
+        families=done.catalogue.families,
+        roles=frozenset(done.catalogue.roles),
+        relations=done.relations.names,
+        masks={kind: done.routes.mask_words(kind) for kind in done.routes.kinds},
+    )
+    try:
+        records = documents.parse(policies / "records.yaml")
+        return _agreement.findings(policies / CERBOS, known, records)
+    except PolicyError as error:
+        return list(error.findings)
+
+
+def _summary(done: Checked) -> Iterator[str]:
+    if done.catalogue and done.routes and done.relations and done.bundle:
+        yield f"purposes   {len(done.catalogue.purposes)} (version {done.catalogue.version})"
+        yield f"roles      {len(done.catalogue.roles)}"
+        yield f"kinds      {', '.join(done.routes.kinds)}"
+        yield f"relations  {len(done.relations.names)}"
+        yield f"rules      {len(done.bundle.allow_rules)} allow, in {len(done.bundle.files)} Cerbos files"
+        yield f"digest     {done.bundle.digest}"
+
+
+@click.command()
+@click.argument("policies", type=click.Path(path_type=Path), default=Path("policies"))
+@click.option(
+    "--cerbos",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    envvar="PURPOSEGATE_CERBOS",
+    help="The Cerbos binary to compile with; else the one that `purposegate pdp` finds.",
+)
+def check(policies: Path, cerbos: Path | None) -> None:
+    """Check every policy file, by itself and with the others.
+
+    POLICIES is the directory of purposes.yaml, records.yaml, conflicts.yaml, facts.yaml and cerbos/. Each fault is one
+    line, `file:line: key: what was expected`, and the exit code is 1. Nothing is changed.
+    """
+    done = examine(policies, cerbos=cerbos)
+    for fault in done.faults:
+        click.echo(str(fault))
+    if done.faults:
+        click.echo(f"{len(done.faults)} fault(s)", err=True)
+        sys.exit(1)
+    for line in _summary(done):
+        click.echo(line)
