@@ -88,8 +88,11 @@ def _first_page(attempt: Attempt, match: Match) -> Page:
 
 async def _ask(attempt: Attempt, upstream: Upstream, page: Page) -> Held:
     match = _match(attempt)
+    declared_in = attempt.snapshot.catalogue.field.lower().encode()
     with TRACER.start_as_current_span(SPAN_UPSTREAM):
-        return await upstream.ask(match.request(page), cap_bytes=match.cap_bytes)
+        return await upstream.ask(
+            match.request(page).without(frozenset({declared_in})), cap_bytes=match.cap_bytes
+        )
 
 
 async def _fill(attempt: Attempt, upstream: Upstream, held: Held, page: Page) -> Gathered:

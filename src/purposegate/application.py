@@ -126,7 +126,11 @@ class Application(AbstractAsyncContextManager[Parts]):
 
 
 def _open_ledger(settings: Settings) -> DurableLedger:
-    settings.ledger.path.parent.mkdir(parents=True, exist_ok=True)
+    folder = settings.ledger.path.parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(f"ledger.path: {folder} cannot be made: {error.strerror}") from error
     return DurableLedger.open(
         settings.ledger.path,
         origin=settings.ledger.origin,

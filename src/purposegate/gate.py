@@ -175,8 +175,10 @@ class Gate:
             match, refused = None, RouteRefused(Reason.WEBSOCKET_REFUSED)
         try:
             principal = await snapshot.identify(request)
-        except (IdentityRefused, Outage) as stranger:
+        except IdentityRefused as stranger:
             return await self._stranger(parts, stranger.reason)
+        except Exception as fault:  # noqa: BLE001  who asks cannot be checked: nobody is let in (law 2)
+            return await self._stranger(parts, as_outage(fault).reason)
         own = own_pages.answer(request, snapshot, principal)
         if own is not None:
             return own
@@ -205,7 +207,7 @@ class Gate:
         )
 
     async def _lookup(
-        self, parts: Parts, attempt: Attempt, refused: RouteRefused | None, upstream: Upstream
+        self, parts: Parts, attempt: Attempt, refused: RouteRefused | Outage | None, upstream: Upstream
     ) -> Reply | Pass:
         began = self._monotonic()
         with TRACER.start_as_current_span(SPAN_LOOKUP) as span:
@@ -229,7 +231,7 @@ class Gate:
         return result
 
     async def _judged(
-        self, parts: Parts, attempt: Attempt, refused: RouteRefused | None, upstream: Upstream
+        self, parts: Parts, attempt: Attempt, refused: RouteRefused | Outage | None, upstream: Upstream
     ) -> Reply | None:
         """The reply to release, or None in monitor mode. Refusals and outages are raised, or noted in the attempt."""
         if attempt.mode is Mode.ENFORCE:
@@ -252,7 +254,7 @@ class Gate:
         await observe(attempt, upstream)
         return None
 
-    async def _request_stage(self, attempt: Attempt, refused: RouteRefused | None) -> None:
+    async def _request_stage(self, attempt: Attempt, refused: RouteRefused | Outage | None) -> None:
         """Judge what can be judged before the records system is asked; a refusal stands in `attempt.reasons`."""
         if refused is not None:
             raise refused
@@ -388,11 +390,14 @@ class Gate:
         )
 
 
-def _match(snapshot: Snapshot, request: Request) -> tuple[Match | None, RouteRefused | None]:
+def _match(snapshot: Snapshot, request: Request) -> tuple[Match | None, RouteRefused | Outage | None]:
+    """The route; or neither route nor fault, for an open request; or why the request goes nowhere."""
     try:
         return snapshot.routes.match(request), None
     except RouteRefused as refused:
         return None, refused
+    except Exception as fault:  # noqa: BLE001  a crash of the map opens no door (law 2)
+        return None, as_outage(fault)
 
 
 def _united(outcomes: list[Outcome]) -> Outcome:

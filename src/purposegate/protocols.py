@@ -266,6 +266,11 @@ class Catalogue(Protocol):
         """The catalogue's own version."""
         ...
 
+    @property
+    def field(self) -> str:
+        """The name of the header that declarations come in."""
+        ...
+
     def declared(self, request: Request) -> Declaration:
         """The request's declaration, read strictly. Raises `DeclarationRefused`."""
         ...
