@@ -22,7 +22,7 @@ from rich.table import Table
 
 from demo.force import People, build_records_system, choose_cast, people, write_facts
 from demo.issuer import DemoIssuer
-from demo.walk import Step, declare, steps
+from demo.walk import MAYA, Step, declare, steps
 from purposegate.ledger.sqlite_store import MAX_INDEX
 from purposegate.ledger.verify import verify_file
 
@@ -128,8 +128,8 @@ def take(client: httpx.Client, issuer: DemoIssuer, step: Step) -> Seen:
 def ask(client: httpx.Client, issuer: DemoIssuer, step: Step) -> httpx.Response:
     """One request with the step's identity and declaration."""
     headers = {"access-purpose": step.declared} if step.declared else {}
-    if step.who:
-        headers["authorization"] = f"Bearer {issuer.token(step.who, *step.roles)}"
+    if step.by.id:
+        headers["authorization"] = f"Bearer {issuer.token(step.by.id, *step.by.roles)}"
     return client.get(step.path, headers=headers)
 
 
@@ -166,16 +166,15 @@ def kill_cerbos(
     client: httpx.Client, issuer: DemoIssuer, server: int, both: People, suspect: str
 ) -> Iterator[Seen]:
     """Kill the PDP under load, see 503, and see it come back by itself."""
-    common = {
-        "who": "T1001",
-        "roles": ("Detective",),
-        "path": f"/people/person/{both.record_id(suspect)}.json",
-        "declared": declare("investigate.crime", "CR/1042/26"),
-    }
+    path, declared = (
+        f"/people/person/{both.record_id(suspect)}.json",
+        declare("investigate.crime", "CR/1042/26"),
+    )
     for child in cerbos_children(server):
         os.kill(child, signal.SIGKILL)
-    yield take(client, issuer, Step(title="Cerbos killed", status=503, problem="outage", **common))  # type: ignore[arg-type]
-    back = Step(title="Cerbos back by itself", status=200, **common)  # type: ignore[arg-type]
+    down = Step(title="Cerbos killed", by=MAYA, path=path, declared=declared, status=503, problem="outage")
+    yield take(client, issuer, down)
+    back = Step(title="Cerbos back by itself", by=MAYA, path=path, declared=declared, status=200)
     wait_for(lambda: ask(client, issuer, back).status_code == back.status, "Cerbos did not come back")
     yield take(client, issuer, back)
 
@@ -188,13 +187,10 @@ def cerbos_children(parent: int) -> list[int]:
             number, _, rest = stat.read_text(encoding="utf-8").partition(" (")
             name, _, fields = rest.rpartition(") ")
             processes[int(number)] = (int(fields.split()[1]), name)
-    family, found = {parent}, []
+    family = {parent}
     while grown := {child for child, (above, _) in processes.items() if above in family} - family:
         family |= grown
-    for child in family - {parent}:
-        if processes[child][1].startswith("cerbos"):
-            found.append(child)
-    return found
+    return [child for child in family - {parent} if processes[child][1].startswith("cerbos")]
 
 
 def table(seen: list[Seen]) -> Table:
@@ -208,7 +204,7 @@ def table(seen: list[Seen]) -> Table:
         if one.status == httpx.codes.SERVICE_UNAVAILABLE:
             outcome = "outage 503"
         shown.add_row(
-            step.who or "-",
+            step.by.id or "-",
             step.title,
             step.declared.partition(";")[0] or "-",
             step.relation,

@@ -1,7 +1,8 @@
 """The lookups of the walk: who asks for what under which declaration, and how each must come out."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from demo.force import Cast, People
 
@@ -9,13 +10,27 @@ STATEMENT = "Witness statement for the burglary in Carr Lane"
 FULL = "Checking the address on the witness statement again before the interview at two, as asked by the case lead"
 
 
+class Member(NamedTuple):
+    """Somebody's staff id, and the roles that the issuer's token names."""
+
+    id: str
+    roles: tuple[str, ...]
+
+
+NOBODY = Member("", ())
+MAYA = Member("T1001", ("Detective",))
+CONSTABLE = Member("T1002", ("Constable",))
+PRIYA = Member("T1003", ("Constable",))
+OWEN = Member("T1004", ("Paralegal",))
+HELEN = Member("T1005", ("Sergeant",))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """One lookup over HTTP and what must come of it. `shows` and `hides` are texts of the released body."""
 
     title: str
-    who: str
-    roles: tuple[str, ...]
+    by: Member
     path: str
     declared: str = ""
     relation: str = "none"
@@ -25,7 +40,6 @@ class Step:
     hides: str = ""
     times: int = 1
     because: tuple[str, ...] = ()
-    extra: Mapping[str, str] = field(default_factory=dict)
 
 
 def declare(
@@ -50,70 +64,67 @@ def steps(both: People, cast: Cast) -> Iterator[Step]:
         return both.record_id(number)
 
     mine = declare("investigate.crime", "CR/1042/26")
-    maya = {"who": "T1001", "roles": ("Detective",)}
-    constable = {"who": "T1002", "roles": ("Constable",)}
-    priya = {"who": "T1003", "roles": ("Constable",)}
-    owen = {"who": "T1004", "roles": ("Paralegal",)}
-    helen = {"who": "T1005", "roles": ("Sergeant",)}
     surname = both.records[cast.neighbour]["surname"]
     suspect = both.records[cast.suspect]["surname"]
 
-    yield Step(title="proper view", path=page(cast.suspect), declared=mine, status=200, shows=suspect, **maya)
+    yield Step(
+        title="proper view", path=page(cast.suspect), declared=mine, status=200, shows=suspect, by=MAYA
+    )
     yield Step(
         title="the same page in HTML",
         path=page(cast.suspect, ""),
         declared=mine,
         status=200,
         shows=suspect,
-        **maya,
+        by=MAYA,
     )
     yield Step(title="proper search", path=f"/people/person.json?_search={suspect}", declared=mine, status=200,
-               shows=of(cast.suspect), **maya)  # fmt: skip
-    yield Step(title="nobody known", who="", roles=(), path=page(cast.suspect), declared=mine, status=401,
+               shows=of(cast.suspect), by=MAYA)  # fmt: skip
+    yield Step(title="nobody known", by=NOBODY, path=page(cast.suspect), declared=mine, status=401,
                problem="identity-missing")  # fmt: skip
-    yield Step(title="no purpose", path=page(cast.suspect), status=428, problem="purpose-missing", **maya)
+    yield Step(title="no purpose", path=page(cast.suspect), status=428, problem="purpose-missing", by=MAYA)
     yield Step(title="unknown purpose", path=page(cast.suspect), declared=declare("curiosity.idle"), status=400,
-               problem="purpose-unknown", **maya)  # fmt: skip
+               problem="purpose-unknown", by=MAYA)  # fmt: skip
     yield Step(title="no reference", path=page(cast.suspect), declared=declare("investigate.crime"), status=400,
-               problem="reference-missing", **maya)  # fmt: skip
+               problem="reference-missing", by=MAYA)  # fmt: skip
     yield Step(title="junk reason", path=page(cast.suspect),
                declared=declare("investigate.crime", "CR/1042/26", "asdf asdf"), status=400,
-               problem="reason-poor", **maya)  # fmt: skip
+               problem="reason-poor", by=MAYA)  # fmt: skip
     yield Step(title="a case of somebody else", path=page(cast.suspect), declared=declare("investigate.crime", "CR/2200/26"),
-               status=403, problem="refused", **maya)  # fmt: skip
+               status=403, problem="refused", by=MAYA)  # fmt: skip
     yield Step(title="a case closed weeks ago", path=page(cast.suspect), declared=declare("investigate.crime", "CR/917/25"),
-               status=403, problem="refused", **maya)  # fmt: skip
+               status=403, problem="refused", by=MAYA)  # fmt: skip
     yield Step(title="oneself", path=page(cast.officer_themself), declared=mine, relation="self", status=403,
-               problem="refused", because=("self",), **constable)  # fmt: skip
+               problem="refused", because=("self",), by=CONSTABLE)  # fmt: skip
     yield Step(title="a relative, known from vetting", path=page(cast.relative), declared=mine, relation="relative",
-               status=403, problem="refused", **maya)  # fmt: skip
+               status=403, problem="refused", by=MAYA)  # fmt: skip
     yield Step(title="a relative of the originator", path=page(cast.relative),
                declared=declare("investigate.crime", "CR/1042/26", originator="T1001"), relation="relative (originator)",
-               status=403, problem="refused", **priya)  # fmt: skip
+               status=403, problem="refused", by=PRIYA)  # fmt: skip
     yield Step(title="a neighbour", path=page(cast.neighbour), declared=mine, relation="neighbour", status=403,
-               problem="refused", **priya)  # fmt: skip
+               problem="refused", by=PRIYA)  # fmt: skip
     yield Step(title="a neighbour, by search", path=f"/people/person.json?surname={surname}", declared=mine,
-               relation="neighbour", status=200, hides=of(cast.neighbour), **priya)  # fmt: skip
+               relation="neighbour", status=200, hides=of(cast.neighbour), by=PRIYA)  # fmt: skip
     yield Step(title="the same search, a colleague", path=f"/people/person.json?surname={surname}", declared=mine,
-               status=200, shows=of(cast.neighbour), **maya)  # fmt: skip
+               status=200, shows=of(cast.neighbour), by=MAYA)  # fmt: skip
     yield Step(title="the database as a file", path="/people.db", declared=mine, status=403,
-               problem="route-forbidden", **maya)  # fmt: skip
+               problem="route-forbidden", by=MAYA)  # fmt: skip
     yield Step(title="raw SQL", path="/people.json?sql=select+*+from+person", declared=mine, status=403,
-               problem="route-forbidden", **maya)  # fmt: skip
+               problem="route-forbidden", by=MAYA)  # fmt: skip
     yield Step(title="counting by facets", path="/people/person.json?_facet=surname", declared=mine, status=403,
-               problem="route-forbidden", **maya)  # fmt: skip
+               problem="route-forbidden", by=MAYA)  # fmt: skip
     yield Step(title="an unmapped door", path="/people/person/-/insert", declared=mine, status=403,
-               problem="route", **maya)  # fmt: skip
+               problem="route", by=MAYA)  # fmt: skip
     yield Step(title="seven views, no stated tie to the case", path=page(cast.curiosity),
-               declared=declare("prosecute.casefile", "CR/1042/26", FULL), status=200, times=7, **owen)  # fmt: skip
+               declared=declare("prosecute.casefile", "CR/1042/26", FULL), status=200, times=7, by=OWEN)  # fmt: skip
     yield Step(title="the eighth view of that record", path=page(cast.curiosity),
-               declared=declare("prosecute.casefile", "CR/1042/26", FULL), status=403, problem="refused", **owen)  # fmt: skip
+               declared=declare("prosecute.casefile", "CR/1042/26", FULL), status=403, problem="refused", by=OWEN)  # fmt: skip
     yield Step(title="off duty, no incident of hers", path=page(cast.missing),
                declared=declare("respond.missing", "INC/9999/26", "Missing teenager last seen at the bus station"),
-               status=403, problem="refused", **helen)  # fmt: skip
+               status=403, problem="refused", by=HELEN)  # fmt: skip
     yield Step(title="break-glass: a threat to life", path=page(cast.missing),
                declared=declare("respond.missing", reason="Missing teenager threatens to jump, on the phone now", broken=True),
-               status=200, shows=of(cast.missing), **helen)  # fmt: skip
+               status=200, shows=of(cast.missing), by=HELEN)  # fmt: skip
     yield Step(title="break-glass on her own partner", path=page(cast.partner_of_sergeant), relation="partner",
                declared=declare("respond.missing", reason="Missing teenager threatens to jump, on the phone now", broken=True),
-               status=403, problem="refused", because=("partner",), **helen)  # fmt: skip
+               status=403, problem="refused", because=("partner",), by=HELEN)  # fmt: skip

@@ -18,6 +18,7 @@ from demo.walk import declare
 from purposegate import settings as settings_file
 from purposegate.application import Application
 from purposegate.attempt import Snapshot
+from purposegate.decision.binary import find
 from purposegate.enforcement.asgi import PurposeGateMiddleware
 from purposegate.gate import Gate, Parts
 from purposegate.model import CountKey, Entry, Receipt
@@ -46,6 +47,7 @@ class World:
         yaml = YAML()
         content = yaml.load((ROOT / "demo" / "purposegate.yaml").read_text(encoding="utf-8"))
         content["policies"] = str(POLICIES)
+        content["pdp"] = {"binary": str(find(None, ROOT).path)}
         content["ledger"]["path"] = f"{Path(name).stem}.db"
         for section, change in changes.items():
             content.setdefault(section, {})

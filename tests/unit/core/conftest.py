@@ -1,5 +1,6 @@
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from datasette.app import Datasette
@@ -27,7 +28,8 @@ def records_file(world: World) -> Path:
 @pytest.fixture(scope="session")
 def records_system(records_file: Path) -> ASGIApp:
     """Datasette itself, unmodified."""
-    app: ASGIApp = Datasette([str(records_file)], settings={"num_sql_threads": 1}).app()
+    make: Callable[..., Any] = Datasette
+    app: ASGIApp = make([str(records_file)], settings={"num_sql_threads": 1}).app()
     return app
 
 

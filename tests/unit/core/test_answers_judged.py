@@ -230,7 +230,7 @@ async def test_extensions_that_bypass_the_body_are_taken_away(world: World, part
     """An app that could send a file past the gate is not told that the server can."""
     app = HostileApp(row_page(world.both.records[world.cast.suspect]))
     gated = behind(world, app, parts)
-    scope = {
+    scope: dict[str, Any] = {
         "type": "http", "method": "GET", "path": world.path(world.cast.suspect), "query_string": b"", "http_version": "1.1",
         "raw_path": world.path(world.cast.suspect).encode(), "scheme": "http", "server": None, "client": None, "root_path": "",
         "headers": [

@@ -184,7 +184,7 @@ async def test_adding_a_conflict_never_releases_with_the_shipped_policies(
     declared, who, roles = how
     decider: Decider = parts.snapshot.decider
     if dead:
-        decider = Around(decider, decide=raising(PdpOutage(Reason.PDP_UNAVAILABLE)))  # type: ignore[assignment]
+        decider = Around(decider, decide=raising(PdpOutage(Reason.PDP_UNAVAILABLE)))
 
     async def released(conflicts: list[Conflict]) -> bool:
         facts = TiedFacts(parts.snapshot.facts, conflicts)
