@@ -132,8 +132,12 @@ def write_facts(folder: Path, both: People, cast: Cast, *, now: datetime | None 
         folder / "register.csv",
         "id,principal,relation,provenance,names,born,addresses,phones,plates,records,valid_from,valid_to,known_from,declared_by",
         [
-            _tie("C-1", "T1001", "relative", "vetting", register[cast.relative], joined),
-            _tie("C-2", "T1005", "partner", "self-declared", register[cast.partner_of_sergeant], joined),
+            ("C-1", "T1001", "relative", "vetting", *_other(register[cast.relative]), joined, "", joined, ""),
+            (
+                *("C-2", "T1005", "partner", "self-declared"),
+                *_other(register[cast.partner_of_sergeant]),
+                *(joined, "", joined, "T1005"),
+            ),
         ],
     )
     _write(
@@ -169,14 +173,9 @@ def write_facts(folder: Path, both: People, cast: Cast, *, now: datetime | None 
     )
 
 
-def _tie(
-    entry: str, principal: str, relation: str, provenance: str, other: Row, since: object
-) -> tuple[object, ...]:
-    declared_by = principal if provenance == "self-declared" else ""
-    return (
-        entry, principal, relation, provenance, name_cell(other), born_cell(other), home_cell(other), "", "", "",
-        since, "", since, declared_by,
-    )  # fmt: skip
+def _other(row: Row) -> tuple[str, ...]:
+    """The other person of a register row: names, born, addresses, phones, plates, records."""
+    return (name_cell(row), born_cell(row), home_cell(row), "", "", "")
 
 
 def _write(path: Path, header: str, rows: Iterable[Iterable[object]]) -> None:

@@ -152,7 +152,7 @@ class Gated:
 
 def behind(world: World, app: ASGIApp, parts: Parts, **changes: Any) -> Gated:
     """Another gate over the same parts; `changes` replace members of its snapshot, or of the parts."""
-    snapshot_fields = {name for name in Snapshot.__dataclass_fields__}
+    snapshot_fields = set(Snapshot.__dataclass_fields__)
     snapshot = replace(parts.snapshot, **{k: v for k, v in changes.items() if k in snapshot_fields})
     rest = {name: value for name, value in changes.items() if name not in snapshot_fields}
     ledger = RememberingLedger(rest.pop("ledger", parts.ledger))

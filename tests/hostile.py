@@ -58,14 +58,9 @@ class HostileApp:
         error: Exception | None = None,
     ) -> None:
         self.asked: list[Mapping[str, Any]] = []
-        self._messages = (
-            list(messages)
-            if messages is not None
-            else [
-                {"type": "http.response.start", "status": status, "headers": list(headers)},
-                {"type": "http.response.body", "body": body},
-            ]
-        )
+        start: Message = {"type": "http.response.start", "status": status, "headers": list(headers)}
+        whole: Message = {"type": "http.response.body", "body": body}
+        self._messages: list[Message] = [start, whole] if messages is None else list(messages)
         self._error = error
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
