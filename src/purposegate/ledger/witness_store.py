@@ -194,6 +194,36 @@ class WitnessStore:
             self._held.release()
 
 
+def read_state(path: Path) -> tuple[str, dict[str, Seen], list[tuple[str, Refused]]]:
+    """The key, the last head of each log, and the refused heads with their logs; also while a witness runs on it.
+
+    Raises SettingsError, LedgerOutage.
+    """
+    try:
+        db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+        try:
+            if db.pragma("application_id") != APPLICATION_ID:
+                raise SettingsError(f"{path}: this is not a witness's state")
+            vkey = db.execute("SELECT vkey FROM witness").get
+            seen = db.execute(
+                "SELECT origin, size, root, note, cosigned_at_s FROM seen ORDER BY origin"
+            ).fetchall()
+            refused = db.execute(
+                "SELECT origin, kind, note, seen, at_s FROM refused ORDER BY at_s, origin, kind, note"
+            ).fetchall()
+        finally:
+            db.close(True)
+    except (apsw.CantOpenError, apsw.NotADBError) as error:
+        raise SettingsError(f"{path}: this is not a witness's state") from error
+    except apsw.Error as error:
+        raise LedgerOutage(f"{path}: cannot be read: {type(error).__name__}") from error
+    return (
+        str(vkey),
+        {origin: Seen(*row) for origin, *row in seen},
+        [(origin, Refused(*row)) for origin, *row in refused],
+    )
+
+
 def _fill(draft: Path, vkey: str) -> None:
     db = apsw.Connection(str(draft))
     try:

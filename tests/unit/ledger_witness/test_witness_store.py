@@ -8,9 +8,10 @@ import pytest
 
 from growing_log import GrowingLog
 from purposegate.errors import LedgerOutage, SettingsError
+from purposegate.ledger import witness_store
 from purposegate.ledger.merkle import EMPTY_ROOT
 from purposegate.ledger.note import LogSigner
-from purposegate.ledger.witness_store import MAX_REFUSED, Seen, WitnessStore
+from purposegate.ledger.witness_store import Seen, WitnessStore
 
 ORIGIN = "force.example/log"
 LOG = GrowingLog(LogSigner.generate(ORIGIN)).grow(9)
@@ -130,17 +131,18 @@ def test_head_is_replaced_only_if_it_is_the_one_seen(path: Path, seen: Seen) -> 
     store.close()
 
 
-def test_refused_heads_are_bounded_for_each_kind(path: Path) -> None:
+def test_refused_heads_are_bounded_for_each_kind(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever sends nonsense proofs can neither fill the disk nor crowd out the proof of a fork."""
+    monkeypatch.setattr(witness_store, "MAX_REFUSED", 5)
     store = opened(path)
     store.advance(Seen(0, EMPTY_ROOT, b"", 0), LOG.head(3), LOG.signed(3), 7)
-    for number in range(MAX_REFUSED + 10):
+    for number in range(15):
         store.keep_refused(ORIGIN, "unproved", b"note %d" % number, number)
     store.keep_refused(ORIGIN, "two-roots", b"the fork", 5_000)
     store.keep_refused(ORIGIN, "two-roots", b"the fork", 6_000)
     kept = store.refused(ORIGIN)
 
-    assert MAX_REFUSED + 1 == len(kept)
+    assert 5 + 1 == len(kept)
     assert ("two-roots", b"the fork", LOG.signed(3), 5_000) == kept[-1]
     store.close()
 
