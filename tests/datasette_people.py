@@ -53,6 +53,7 @@ def build(directory: Path, rows: Iterable[Person]) -> Path:
     return path
 
 
-def app(database: Path, **settings: Any) -> Any:
-    """Datasette's own ASGI application on one database, as `datasette serve` would make it."""
-    return Datasette([str(database)], settings=settings).app()
+def app(database: Path, *, immutable: bool = False, **settings: Any) -> Any:
+    """Datasette's own ASGI application on one database, as `datasette serve` would make it (`-i` where immutable)."""
+    files = {"immutables" if immutable else "files": [str(database)]}
+    return Datasette(**{"files": [], **files}, settings=settings).app()
