@@ -12,8 +12,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+from click.testing import CliRunner, Result
 
 from growing_log import GrowingLog
+from purposegate.cli._witness import witness
 from purposegate.errors import WitnessAhead, WitnessContradiction
 from purposegate.ledger.cosignature import WitnessKey
 from purposegate.ledger.note import LogSigner
@@ -26,21 +28,16 @@ FORK = GrowingLog(LOG.signer).grow(50, what="another past")
 NAME = "witness.example.org/psd"
 
 
-def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, "--key", "w.key", "--state", "w.db", *arguments],
-        cwd=folder,
-        env={"PYTHONPATH": str(ROOT / "src")},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+def run(folder: Path, *arguments: str) -> Result:
+    files = ["--key", str(folder / "w.key"), "--state", str(folder / "w.db")]
+    if "--policy" in arguments:
+        arguments = tuple(str(folder / "policy") if each == "policy" else each for each in arguments)
+    return CliRunner().invoke(witness, [*files, *arguments])
 
 
 @pytest.fixture
 def made(tmp_path: Path) -> Path:
-    assert 0 == run(tmp_path, "--new-key", NAME).returncode
+    assert 0 == run(tmp_path, "--new-key", NAME).exit_code
     (tmp_path / "policy").write_text(f"log {LOG.signer.verifier}\nquorum none\n")
     return tmp_path
 
@@ -77,7 +74,7 @@ def test_new_key_prints_its_policy_line(tmp_path: Path) -> None:
     done = run(tmp_path, "--new-key", NAME)
     keyword, name, vkey = done.stdout.split()
 
-    assert (0, "witness", "psd", NAME) == (done.returncode, keyword, name, WitnessKey.parse(vkey).name)
+    assert (0, "witness", "psd", NAME) == (done.exit_code, keyword, name, WitnessKey.parse(vkey).name)
     assert [0o600, 0o600] == [stat.S_IMODE((tmp_path / each).stat().st_mode) for each in ("w.key", "w.db")]
 
 
@@ -88,7 +85,7 @@ def test_new_key_never_replaces_an_old_one(made: Path) -> None:
     (made / "w.key").rename(made / "moved.key")
     half = run(made, "--new-key", NAME)
 
-    assert [2, 2] == [again.returncode, half.returncode]
+    assert [2, 2] == [again.exit_code, half.exit_code]
     assert before == [(made / each).read_bytes() for each in ("moved.key", "w.db")]
     assert not (made / "w.key").exists()
 
@@ -148,7 +145,7 @@ def test_spoiled_set_up_is_refused_with_its_remedy(made: Path, spoil: object, to
 
     done = run(made, "--policy", "policy", "--listen", "127.0.0.1:0")
 
-    assert (2, True) == (done.returncode, told in done.stderr)
+    assert (2, True) == (done.exit_code, told in done.stderr)
     assert "Traceback" not in done.stderr
     assert "secret" not in done.stderr
 
@@ -156,9 +153,9 @@ def test_spoiled_set_up_is_refused_with_its_remedy(made: Path, spoil: object, to
 @pytest.mark.parametrize("listen", ["8470", ":8470", "host:", "host:99999", "host:٨"])
 def test_address_has_one_form(made: Path, listen: str) -> None:
     """Host and port are both said."""
-    assert 2 == run(made, "--policy", "policy", "--listen", listen).returncode
+    assert 2 == run(made, "--policy", "policy", "--listen", listen).exit_code
 
 
 def test_nothing_to_witness_is_a_usage_error(made: Path) -> None:
     """Without a policy there is nobody to witness for."""
-    assert 2 == run(made).returncode
+    assert 2 == run(made).exit_code
