@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import httpx
+import orjson
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
@@ -94,10 +95,11 @@ class KeyUrl:
 
 
 def _key_set(text: bytes) -> KeySet:
-    keys = KeySet.import_key_set(httpx.Response(200, content=text).json())
-    if not keys.keys:
-        raise ValueError("no key in the set")
-    return keys
+    """A JWKS (RFC 7517 section 5). Raises `ValueError` or `JoseError`, never with a key in the message."""
+    content = orjson.loads(text)
+    if not isinstance(content, dict) or not isinstance(content.get("keys"), list) or not content["keys"]:
+        raise ValueError("want a JSON object with a list of keys")
+    return KeySet.import_key_set(content)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,165 @@
+"""Who asks: a bearer JWT proves issuer, audience, expiry and algorithm, or nobody is asking."""
+
+import base64
+import hmac
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from joserfc import jwt
+from joserfc.jwk import ECKey, KeySet
+
+from purposegate.enforcement.identity import BearerJwt, KeyFile
+from purposegate.errors import IdentityRefused, Outage, SettingsError
+from purposegate.exchange import Request
+from purposegate.reasons import Reason
+
+pytestmark = pytest.mark.anyio
+
+KEY = ECKey.generate_key("P-256", {"kid": "one"})
+OTHER = ECKey.generate_key("P-256", {"kid": "one"})
+
+
+def claims(**changes: Any) -> dict[str, Any]:
+    whole = {
+        "iss": "https://id.example",
+        "aud": "records",
+        "sub": "T1001",
+        "roles": ["Detective"],
+        "exp": int(time.time()) + 60,
+    }
+    return {name: value for name, value in (whole | changes).items() if value is not None}
+
+
+def signed(key: Any = KEY, alg: str = "ES256", **changes: Any) -> str:
+    return jwt.encode({"alg": alg, "kid": "one"}, claims(**changes), key, algorithms=[alg])
+
+
+def bearer(token: str, *more: tuple[bytes, bytes]) -> Request:
+    return Request(
+        method="GET", raw_path=b"/", path="/", headers=((b"authorization", f"Bearer {token}".encode()), *more)
+    )
+
+
+@pytest.fixture
+def key_file(tmp_path: Path) -> Path:
+    path = tmp_path / "jwks.json"
+    path.write_text(json.dumps(KeySet([KEY]).as_dict(private=False)), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def identify(key_file: Path) -> BearerJwt:
+    return BearerJwt(
+        issuer="https://id.example",
+        audience="records",
+        algorithms=("ES256",),
+        keys=KeyFile(key_file),
+        roles={"Detective": "investigator"},
+    )
+
+
+async def test_a_good_token_names_the_principal(identify: BearerJwt) -> None:
+    """The subject is the id; the issuer's role names become the force's, unknown ones fall away."""
+    principal = await identify(bearer(signed(roles=["Detective", "Domain Users"])))
+
+    assert ("T1001", ("investigator",)) == (principal.id, principal.roles)
+
+
+def part(value: Any) -> str:
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
+
+
+def unsigned() -> str:
+    return f"{part({'alg': 'none'})}.{part(claims())}."
+
+
+def keyed_with_the_public_key() -> str:
+    """RFC 8725 section 2.1: the public key passed off as a shared secret."""
+    head = ".".join(part({"alg": "HS256", "kid": "one"} if first else claims()) for first in (True, False))
+    mac = hmac.digest(KEY.as_pem(private=False), head.encode(), "sha256")
+    return f"{head}.{base64.urlsafe_b64encode(mac).rstrip(b'=').decode()}"
+
+
+BAD = {
+    "another issuer": lambda: signed(iss="https://evil.example"),
+    "no issuer": lambda: signed(iss=None),
+    "another audience": lambda: signed(aud="payroll"),
+    "no audience": lambda: signed(aud=None),
+    "expired": lambda: signed(exp=int(time.time()) - 3600),
+    "no expiry": lambda: signed(exp=None),
+    "expiry of a wrong type": lambda: signed(exp="tomorrow"),
+    "not yet valid": lambda: signed(nbf=int(time.time()) + 3600),
+    "another key": lambda: signed(OTHER),
+    "no signature": unsigned,
+    "a shared secret made of the public key": keyed_with_the_public_key,
+    "no subject": lambda: signed(sub=None),
+    "an empty subject": lambda: signed(sub=""),
+    "a subject of a wrong type": lambda: signed(sub=["T1001"]),
+    "a subject with control characters": lambda: signed(sub="T1001\n"),
+    "an endless subject": lambda: signed(sub="T" * 10_000),
+    "roles of a wrong type": lambda: signed(roles="Detective"),
+    "not a token": lambda: "hello",
+    "too long a token": lambda: "a" * 20_000,
+    "an empty token": lambda: "",
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+async def test_a_bad_token_is_nobody(identify: BearerJwt, case: str) -> None:
+    """Each of these proves nothing, so nobody is asking."""
+    with pytest.raises(IdentityRefused) as caught:
+        await identify(bearer(BAD[case]()))
+
+    assert Reason.IDENTITY_INVALID is caught.value.reason
+
+
+async def test_no_token_is_nobody(identify: BearerJwt) -> None:
+    """Without a header the reason is that identity is missing."""
+    with pytest.raises(IdentityRefused) as caught:
+        await identify(Request(method="GET", raw_path=b"/", path="/"))
+
+    assert Reason.IDENTITY_MISSING is caught.value.reason
+
+
+async def test_two_tokens_are_nobody(identify: BearerJwt) -> None:
+    """Which of two identities counts is not the gate's to guess."""
+    with pytest.raises(IdentityRefused):
+        await identify(bearer(signed(), (b"authorization", f"Bearer {signed(sub='T1002')}".encode())))
+
+
+async def test_keys_rotate_without_a_restart(identify: BearerJwt, key_file: Path) -> None:
+    """A new key in the file is good at once, and the old one no longer."""
+    new = ECKey.generate_key("P-256", {"kid": "two"})
+    key_file.write_text(json.dumps(KeySet([new]).as_dict(private=False)), encoding="utf-8")
+    token = jwt.encode({"alg": "ES256", "kid": "two"}, claims(), new)
+
+    assert "T1001" == (await identify(bearer(token))).id
+    with pytest.raises(IdentityRefused):
+        await identify(bearer(signed()))
+
+
+async def test_a_lost_key_file_is_an_outage_not_a_refusal(identify: BearerJwt, key_file: Path) -> None:
+    """Law 3: when identity cannot be checked, nobody is called a stranger for it."""
+    key_file.unlink()
+    with pytest.raises(Outage):
+        await identify(bearer(signed()))
+
+
+@pytest.mark.parametrize("algorithms", [(), ("HS256",), ("none",), ("ES256", "HS512")])
+def test_algorithms_that_prove_nothing_are_refused_in_settings(
+    key_file: Path, algorithms: tuple[str, ...]
+) -> None:
+    """A shared secret or no signature cannot be configured."""
+    with pytest.raises(SettingsError):
+        BearerJwt(issuer="i", audience="a", algorithms=algorithms, keys=KeyFile(key_file), roles={})
+
+
+def test_an_unreadable_key_file_stops_the_start(tmp_path: Path) -> None:
+    """The error names the file and what was wanted."""
+    path = tmp_path / "jwks.json"
+    path.write_text("{}", encoding="utf-8")
+    with pytest.raises(SettingsError, match=r"jwks\.json"):
+        KeyFile(path)

@@ -1,0 +1,261 @@
+"""The gate over Datasette with everything real: repeats, refilled pages, reloads, a dead Cerbos, stale data."""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+from starlette.types import ASGIApp
+
+from demo.__main__ import cerbos_children
+from demo.walk import declare
+from gates import MINE, Gated, World, behind, build_world, copied_policies, opened
+from hostile import HostileApp, table_page
+from purposegate import load_gate
+from purposegate.enforcement.asgi import PurposeGateMiddleware
+from purposegate.errors import PolicyError
+from purposegate.gate import Parts
+from purposegate.model import EntryKind
+
+pytestmark = pytest.mark.anyio
+
+PAPER = declare(
+    "prosecute.casefile",
+    "CR/1042/26",
+    "Checking the address on the witness statement again before the interview at two, as asked by the case lead",
+)
+OWEN: dict[str, Any] = {"who": "T1004", "roles": ("Paralegal",), "declared": PAPER}
+
+
+async def test_parallel_lookups_stop_where_lookups_in_turn_would(
+    world: World, records_system: ASGIApp, parts: Parts
+) -> None:
+    """A hundred at once release exactly as many views of one record as a hundred one after the other."""
+    gated = behind(world, records_system, parts, refusals_per_minute=1000)
+    people = list(world.both.records)[300:302]
+    in_turn = [await gated.ask(world.path(people[0]), **OWEN) for _ in range(20)]
+    at_once = await asyncio.gather(*(gated.ask(world.path(people[1]), **OWEN) for _ in range(100)))
+
+    released = [sum(answer.status_code == 200 for answer in answers) for answers in (in_turn, at_once)]
+    assert [7, 7] == released
+
+
+async def test_repeats_outlive_the_process(world: World, records_system: ASGIApp) -> None:
+    """The count is durable: a gate opened again on the same ledger goes on where the last one stopped."""
+    person = list(world.both.records)[400]
+    seen = []
+    for _ in range(2):
+        async with opened(world, "reopened") as parts:
+            gated = behind(world, records_system, parts)
+            seen += [(await gated.ask(world.path(person), **OWEN)).status_code for _ in range(5)]
+
+    assert [200] * 7 + [403] * 3 == seen
+
+
+async def test_an_explained_lookup_is_not_counted_out(gated: Gated) -> None:
+    """Somebody assigned to the case that names the record opens it as often as the work needs."""
+    path = gated.world.path(gated.world.cast.suspect)
+    statuses = {(await gated.ask(path)).status_code for _ in range(20)}
+
+    assert {200} == statuses
+
+
+async def test_a_walk_through_all_pages_is_the_list_without_the_withheld(
+    world: World, records_system: ASGIApp, parts: Parts
+) -> None:
+    """Pages of ten over a real table: every page full, nobody twice, only the conflicted missing, no page at the end empty."""
+    gated = behind(world, records_system, parts)
+    relative = world.both.records[world.cast.relative]
+    path: str | None = f"/people/person.json?_size=10&_sort=rec_id&state={relative['state']}&surname__gte=m"
+    mates = [
+        row["rec_id"]
+        for row in world.both.records.values()
+        if row["state"] == relative["state"] and row["surname"] >= "m"
+    ]
+    walked: list[list[str]] = []
+    while path and len(walked) < 1000:
+        answer = (await gated.ask(path)).json()
+        column = answer["columns"].index("rec_id")
+        walked.append([row[column] for row in answer["rows"]])
+        path = f"{path.partition('&_next=')[0]}&_next={answer['next']}" if answer["next"] else None
+
+    hidden = {world.both.record_id(world.cast.relative)} & set(mates)
+    assert sorted(set(mates) - hidden) == [one for page in walked for one in page]
+    assert {10} >= {len(page) for page in walked[:-1]}
+    assert walked[-1]
+
+
+async def test_a_page_link_fits_nobody_else(world: World, records_system: ASGIApp, parts: Parts) -> None:
+    """A cursor is sealed for one principal and one search."""
+    gated = behind(world, records_system, parts)
+    cursor = (await gated.ask("/people/person.json?_size=10")).json()["next"]
+    other = await gated.ask(f"/people/person.json?_size=10&_next={cursor}", who="T1003", roles=("Constable",))
+    elsewhere = await gated.ask(f"/people/person.json?_size=10&state=nsw&_next={cursor}")
+    forged = await gated.ask("/people/person.json?_size=10&_next=rec-1070-dup-0")
+
+    assert [400] * 3 == [answer.status_code for answer in (other, elsewhere, forged)]
+
+
+async def test_a_withheld_tail_leaves_no_empty_page(world: World, parts: Parts) -> None:
+    """A list whose last row is withheld ends where it would if that row did not exist."""
+    cast, records = world.cast, world.both.records
+
+    class Paged(HostileApp):
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            last = b"_next=2" in scope["query_string"]
+            page = (
+                table_page([records[cast.relative]])
+                if last
+                else table_page([records[cast.suspect]], next_token="2")
+            )
+            await HostileApp(page)(scope, receive, send)
+
+    answer = await behind(world, Paged(), parts).ask("/people/person.json?_size=1")
+
+    assert (1, None) == (len(answer.json()["rows"]), answer.json()["next"])
+
+
+async def test_a_killed_cerbos_is_503_and_its_return_is_noticed(
+    world: World, records_system: ASGIApp
+) -> None:
+    """kill -9 of the PDP: an outage with an entry, then service again without anybody's help."""
+    async with opened(world, "killed") as parts:
+        gated = behind(world, records_system, parts)
+        before = await gated.ask(world.path(world.cast.suspect))
+        for child in cerbos_children(os.getpid()):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+        down = await gated.ask(world.path(world.cast.suspect))
+        back = down
+        for _ in range(300):
+            back = await gated.ask(world.path(world.cast.suspect))
+            if back.status_code == 200:
+                break
+            await asyncio.sleep(0.1)
+
+        assert [200, 503, 200] == [before.status_code, down.status_code, back.status_code]
+        assert EntryKind.OUTAGE is gated.entries[1].kind
+
+
+@pytest.fixture
+def own_world(tmp_path: Path) -> World:
+    """A force whose files a test may change."""
+    return build_world(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("file", "reason"),
+    [("register.csv", "register-stale"), ("duty.csv", "facts-stale"), ("assignments.csv", "facts-stale")],
+)
+async def test_stale_data_is_an_outage_of_its_own(
+    own_world: World, records_system: ASGIApp, file: str, reason: str
+) -> None:
+    """A feed older than its limit refuses with its own reason, even where the policies would permit."""
+    os.utime(own_world.home / file, (1_600_000_000, 1_600_000_000))
+    async with opened(own_world, "stale") as parts:
+        gated = behind(own_world, records_system, parts)
+        answer = await gated.ask(own_world.path(own_world.cast.suspect))
+
+    assert (503, [reason]) == (answer.status_code, gated.entries[-1].fields["reasons"])
+
+
+async def test_a_reload_swaps_everything_at_once(
+    own_world: World, records_system: ASGIApp, tmp_path: Path
+) -> None:
+    """Policies change from one lookup to the next, the change is an entry, and the digest in the entries changes with it."""
+    policies = copied_policies(tmp_path / "policies")
+    path = own_world.settings("reload.yaml", policies=str(policies))  # type: ignore[arg-type]
+    gate = load_gate(path)
+    gated = _over(own_world, records_system, gate)
+    record = own_world.path(own_world.cast.suspect)
+    try:
+        before = await gated(record)
+        _edit(policies / "purposes.yaml", "Allocated investigation", "Allocated crime investigation")
+        _edit(policies / "records.yaml", "name: person-json", "name: person-json-2")
+        digest = await gate.reload()
+        after = await gated(record)
+    finally:
+        await gate.aclose()
+
+    assert [200, 200] == [before.status_code, after.status_code]
+    assert 64 == len(digest)
+
+
+async def test_a_broken_policy_changes_nothing(
+    own_world: World, records_system: ASGIApp, tmp_path: Path
+) -> None:
+    """A reload that fails raises with file and line, and the gate goes on with what it had."""
+    policies = copied_policies(tmp_path / "policies")
+    path = own_world.settings("broken.yaml", policies=str(policies))  # type: ignore[arg-type]
+    gate = load_gate(path)
+    gated = _over(own_world, records_system, gate)
+    record = own_world.path(own_world.cast.suspect)
+    try:
+        before = await gated(record)
+        with (policies / "purposes.yaml").open("a", encoding="utf-8") as file:
+            file.write("\nsurprise: 1\n")
+        with pytest.raises(PolicyError, match=r"purposes\.yaml:\d+: surprise"):
+            await gate.reload()
+        after = await gated(record)
+    finally:
+        await gate.aclose()
+
+    assert [200, 200] == [before.status_code, after.status_code]
+
+
+def _over(world: World, app: ASGIApp, gate: Any) -> Any:
+    import httpx
+
+    asgi = PurposeGateMiddleware(app, gate=gate)
+    token = world.issuer.token("T1001", "Detective")
+    client = httpx.AsyncClient(transport=httpx.ASGITransport(app=asgi), base_url="http://r")
+
+    async def ask(path: str) -> Any:
+        return await client.get(path, headers={"authorization": f"Bearer {token}", "access-purpose": MINE})
+
+    return ask
+
+
+def _edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+async def test_unknown_settings_name_file_line_and_key(own_world: World) -> None:
+    """A typing mistake in purposegate.yaml is found before anything starts."""
+    path = own_world.settings("typo.yaml")
+    content = YAML().load(path.read_text(encoding="utf-8"))
+    content["ledgre"] = {}
+    with path.open("w", encoding="utf-8") as file:
+        YAML().dump(content, file)
+
+    with pytest.raises(PolicyError, match=r"typo\.yaml:\d+: ledgre: unknown key"):
+        load_gate(path)
+
+
+async def test_a_second_gate_on_the_same_ledger_is_a_shard_of_its_own(
+    own_world: World, records_system: ASGIApp
+) -> None:
+    """Two worker processes' gates write side by side; the repeat counts of both are one."""
+    person = list(own_world.both.records)[500]
+    async with opened(own_world, "shared") as one:
+        shutil.copy(own_world.home / "shared.yaml", own_world.home / "again.yaml")
+        async with contextlib.AsyncExitStack() as stack:
+            from purposegate import settings as settings_file
+            from purposegate.application import Application
+
+            two = await stack.enter_async_context(
+                Application(settings_file.load(own_world.home / "again.yaml"))
+            )
+            gates = [behind(own_world, records_system, parts) for parts in (one, two)]
+            statuses = [
+                (await gates[turn % 2].ask(own_world.path(person), **OWEN)).status_code for turn in range(9)
+            ]
+
+    assert [200] * 7 + [403] * 2 == statuses
