@@ -16,6 +16,7 @@ PurposegateError
  +-- WitnessOutage            a witness did not answer, refused the log, or answered nonsense
  +-- Outage                   the gate could not decide (law 3: never mistaken for a refusal)
       +-- FactsOutage, PdpOutage, LedgerOutage, UpstreamOutage, AnswerOutage
+           +-- LedgerDamaged, EntryUnfit   (of LedgerOutage)
 
 Each has `status` (HTTP) and `remedy` (one sentence: what to do next). No message echoes secrets or personal data.
 """
@@ -170,6 +171,12 @@ class LedgerOutage(Outage):
 
     def __init__(self, detail: str = "") -> None:
         super().__init__(Reason.LEDGER_UNAVAILABLE, detail)
+
+
+class LedgerDamaged(LedgerOutage):
+    """The ledger's file is a ledger, and its structure is broken."""
+
+    remedy = "Keep the file as it is, run `purposegate ledger verify` on a copy, and restore the last good one."
 
 
 class EntryUnfit(LedgerOutage):

@@ -8,12 +8,13 @@ Rows of all shards stand in the same tables, under a position: shard number time
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 
 import apsw
 
-from purposegate.errors import LedgerOutage, SettingsError
+from purposegate.errors import LedgerDamaged, LedgerOutage, SettingsError
 from purposegate.ledger.growth import tile_root
 from purposegate.ledger.keys import sync_directory
 from purposegate.ledger.merkle import EMPTY_ROOT, Frontier
@@ -126,6 +127,8 @@ def _accept(connection: apsw.Connection, path: Path) -> dict[str, bytes]:
         raise SettingsError(
             f"{path}: this is not a ledger; name another file, nothing was changed"
         ) from error
+    except apsw.CorruptError as error:
+        raise LedgerDamaged(f"{path}: the database's structure is broken or cut short") from error
     except apsw.Error as error:
         raise LedgerOutage(f"{path}: the ledger cannot be read: {type(error).__name__}") from error
 
@@ -311,7 +314,8 @@ class SqliteStore:
     def close(self) -> None:
         """Close both connections. Idempotent."""
         self._reader.close(True)
-        self._writer.close(True)
+        with suppress(apsw.Error):  # folding the WAL away may fail; every acknowledged entry is synced in it
+            self._writer.close(True)
 
 
 def _head(db: apsw.Connection, shard: int) -> Head:

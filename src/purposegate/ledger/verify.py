@@ -26,7 +26,7 @@ import apsw
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from purposegate.errors import SettingsError
+from purposegate.errors import LedgerDamaged, SettingsError
 from purposegate.ledger import keys
 from purposegate.ledger.sqlite_reader import SqliteReader
 from purposegate.ledger.store import ShardRow, StoredEntry
@@ -37,7 +37,7 @@ MAX_FINDINGS = 1_000
 """Enough to see the pattern; a log rewritten throughout would list every entry."""
 TILE_WIDTH = 256
 
-Progress = Callable[[int, int], None]
+Progress = Callable[[int, int], object]
 """(entries done, entries in all)."""
 
 
@@ -301,7 +301,11 @@ def verify_file(
     False, which leaves them out. Raises SettingsError for what is not a ledger, LedgerOutage for what cannot be opened.
     """
     report = Report()
-    reader = SqliteReader(path)
+    try:
+        reader = SqliteReader(path)
+    except LedgerDamaged as error:
+        report.add("file", None, "the database's structure", "a readable file", error.detail)
+        return report
     try:
         ring = _ring(reader, key_file or path.with_name(path.name + ".keys"), report) if payloads else None
         reader.hold()

@@ -1,0 +1,315 @@
+"""Tampering: what anyone with the file can do to it, and the entry that verify names."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import apsw
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ledgers import entry, open_ledger
+from purposegate.errors import LedgerOutage, SettingsError
+from purposegate.ledger.merkle import Frontier, leaf_hash
+from purposegate.ledger.verify import Report, verify_file
+
+SIZE = 300
+"""Entries in the ledger under test, its genesis included: one full tile and an unfinished one."""
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untouched ledger of `SIZE` entries, closed."""
+    path = tmp_path_factory.mktemp("whole") / "l.db"
+    with open_ledger(path) as ledger:
+        for number in range(1, SIZE):
+            ledger.append_wait(entry(number))
+    return path
+
+
+@pytest.fixture
+def copy(whole: Path, tmp_path: Path) -> Path:
+    """A copy to tamper with, its key file beside it."""
+    shutil.copy(whole.with_name("l.db.keys"), tmp_path / "l.db.keys")
+    return Path(shutil.copy(whole, tmp_path / "l.db"))
+
+
+def tamper(path: Path, *statements: str, arguments: tuple[object, ...] = ()) -> Report:
+    """Change the file as its owner could, triggers and all, and verify it."""
+    connection = apsw.Connection(str(path))
+    for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'trigger'").fetchall():
+        connection.execute(f"DROP TRIGGER {name}")
+    for statement in statements:
+        connection.execute(statement, arguments if "?" in statement else ())
+    connection.close()
+    return verify_file(path)
+
+
+def named(report: Report) -> set[int | None]:
+    return {mismatch.index for mismatch in report.mismatches}
+
+
+POS = "(1 << 40) + "
+
+
+def test_untouched_ledger_is_intact(whole: Path) -> None:
+    """Exit code 0, every payload opened, and the report says that no witness was asked."""
+    report = verify_file(whole)
+
+    assert (0, SIZE, [SIZE]) == (report.exit_code, report.payloads, [shard.size for shard in report.shards])
+    assert "not witnessed" in report.text()
+
+
+@pytest.mark.parametrize("index", [0, 1, 200, 255, 256, SIZE - 1])
+@pytest.mark.parametrize("table", ["leaf.data", "leaf.h", "payload.ct", "payload.nonce"])
+def test_one_changed_byte_names_its_entry(copy: Path, index: int, table: str) -> None:
+    """One byte of a leaf or a payload: exit code 1, with that entry's index."""
+    name, column = table.split(".")
+    connection = apsw.Connection(str(copy))
+    raw = bytearray(connection.execute(f"SELECT {column} FROM {name} WHERE pos = {POS}{index}").get)
+    connection.close()
+    raw[len(raw) // 2] ^= 1
+    report = tamper(copy, f"UPDATE {name} SET {column} = ? WHERE pos = {POS}{index}", arguments=(bytes(raw),))
+
+    assert (1, index) == (report.exit_code, report.mismatches[0].index)
+    assert {index, None} >= named(report)
+
+
+@settings(max_examples=40)
+@given(
+    place=st.floats(0, 1, exclude_max=True),
+    index=st.integers(0, SIZE - 1),
+    of=st.sampled_from(["leaf", "payload"]),
+)
+def test_one_changed_byte_on_the_disk_names_its_entry(
+    whole: Path, tmp_path_factory: pytest.TempPathFactory, place: float, index: int, of: str
+) -> None:
+    """The same with a byte flipped in the file itself, behind SQLite's back, anywhere in a leaf or payload."""
+    column = {"leaf": "data", "payload": "ct"}[of]
+    connection = apsw.Connection(str(whole), flags=apsw.SQLITE_OPEN_READONLY)
+    value = connection.execute(f"SELECT {column} FROM {of} WHERE pos = {POS}{index}").get
+    connection.close()
+    raw = bytearray(whole.read_bytes())
+    at = raw.find(value)
+    path = tmp_path_factory.mktemp("flip") / "l.db"
+    shutil.copy(whole.with_name("l.db.keys"), path.with_name("l.db.keys"))
+    assert at > 0
+    raw[at + int(place * len(value))] ^= 0x20
+    path.write_bytes(raw)
+    report = verify_file(path)
+
+    assert (1, index) == (report.exit_code, report.mismatches[0].index)
+
+
+@pytest.mark.parametrize(
+    ("what", "statements", "index"),
+    [
+        ("leaf deleted", [f"DELETE FROM leaf WHERE pos = {POS}7"], 7),
+        ("payload deleted", [f"DELETE FROM payload WHERE pos = {POS}7"], 7),
+        (
+            "entry deleted",
+            [f"DELETE FROM leaf WHERE pos = {POS}9", f"DELETE FROM payload WHERE pos = {POS}9"],
+            9,
+        ),
+        (
+            "last entry deleted",
+            [f"DELETE FROM leaf WHERE pos = {POS}299", f"DELETE FROM payload WHERE pos = {POS}299"],
+            299,
+        ),
+        ("tail cut", [f"DELETE FROM leaf WHERE pos > {POS}290"], 291),
+        ("leaf inserted", [f"INSERT INTO leaf SELECT {POS}300, data, h FROM leaf WHERE pos = {POS}5"], 300),
+        (
+            "payload inserted",
+            [f"INSERT INTO payload SELECT {POS}300, kid, nonce, ct FROM payload WHERE pos = {POS}5"],
+            300,
+        ),
+        (
+            "leaves swapped",
+            [
+                f"UPDATE leaf SET pos = -1 WHERE pos = {POS}4",
+                f"UPDATE leaf SET pos = {POS}4 WHERE pos = {POS}5",
+                f"UPDATE leaf SET pos = {POS}5 WHERE pos = -1",
+            ],
+            4,
+        ),
+        (
+            "payloads swapped",
+            [
+                f"UPDATE payload SET pos = -1 WHERE pos = {POS}4",
+                f"UPDATE payload SET pos = {POS}4 WHERE pos = {POS}5",
+                f"UPDATE payload SET pos = {POS}5 WHERE pos = -1",
+            ],
+            4,
+        ),
+        ("payload of another key", [f"UPDATE payload SET kid = 2 WHERE pos = {POS}8"], 8),
+        ("tile changed", ["UPDATE tile SET data = zeroblob(8192)"], 0),
+        ("tile short", ["UPDATE tile SET data = x'00'"], 0),
+        ("tile deleted", ["DELETE FROM tile"], None),
+        ("tile inserted", ["INSERT INTO tile VALUES (1, 0, 1, zeroblob(8192))"], None),
+        ("counter lowered", ["UPDATE counter SET n = n - 1"], None),
+        ("counter deleted", ["DELETE FROM counter"], None),
+        ("counter inserted", ["INSERT INTO counter VALUES (x'00', 1, 3)"], None),
+        ("root changed", ["UPDATE head SET root = zeroblob(32)"], None),
+        ("frontier changed", ["UPDATE head SET frontier = zeroblob(8)"], None),
+        ("head shrunk", ["UPDATE head SET size = size - 1"], None),
+        ("head grown", ["UPDATE head SET size = size + 1"], 300),
+        ("leaf a number", [f"UPDATE leaf SET data = 5 WHERE pos = {POS}6"], 6),
+        ("payload a text", [f"UPDATE payload SET ct = 'text', nonce = 7 WHERE pos = {POS}6"], 6),
+        ("shard renamed", ["UPDATE shard SET name = 'other'"], 0),
+        ("origin changed", ["UPDATE shard SET origin = 'elsewhere'"], 0),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_tampering_is_named(copy: Path, what: str, statements: list[str], index: int | None) -> None:
+    """Update, delete, insert, swap and cut, in every table: exit code 1, and the entry where there is one."""
+    report = tamper(copy, *statements)
+
+    assert 1 == report.exit_code
+    assert index in named(report)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE leaf SET data = x'00' WHERE pos > 0",
+        "DELETE FROM leaf",
+        "DELETE FROM tile",
+        "UPDATE tile SET data = x'00'",
+    ],
+)
+def test_accidents_are_stopped(copy: Path, statement: str) -> None:
+    """The triggers refuse what no release of purposegate ever does."""
+    connection = apsw.Connection(str(copy))
+    with pytest.raises(apsw.ConstraintError, match="append-only"):
+        connection.execute(statement)
+    connection.close()
+
+
+def rewrite_leaf(path: Path, index: int, change: Callable[[bytes], bytes]) -> Report:
+    """Alter one leaf and, like a careful insider, every hash that follows from it, head and tile included."""
+    connection = apsw.Connection(str(path))
+    leaves = [leaf for (leaf,) in connection.execute("SELECT data FROM leaf ORDER BY pos")]
+    connection.close()
+    leaves[index] = change(leaves[index])
+    tree = Frontier()
+    for leaf in leaves:
+        tree.append(leaf_hash(leaf))
+    tile = b"".join(leaf_hash(leaf) for leaf in leaves[:256])
+    head = (tree.root(), tree.to_bytes(), tile, leaves[index], leaf_hash(leaves[index]))
+    return tamper(
+        path,
+        f"WITH new(root, frontier, tile, leaf, h) AS (VALUES {head_literals(head)}) UPDATE head SET (root, frontier) ="
+        " (SELECT root, frontier FROM new)",
+        f"WITH new(root, frontier, tile, leaf, h) AS (VALUES {head_literals(head)}) UPDATE tile SET data = (SELECT tile FROM new)",
+        f"WITH new(root, frontier, tile, leaf, h) AS (VALUES {head_literals(head)}) UPDATE leaf SET (data, h) ="
+        f" (SELECT leaf, h FROM new) WHERE pos = {POS}{index}",
+    )
+
+
+def head_literals(values: tuple[bytes, ...]) -> str:
+    return "(" + ", ".join(f"x'{value.hex()}'" for value in values) + ")"
+
+
+def test_careful_rewrite_of_a_digest_is_named_by_its_payload(copy: Path) -> None:
+    """Whoever rewrites a digest and every hash above it still fails at the payload, which the digest must open."""
+    report = rewrite_leaf(
+        copy, 100, lambda leaf: leaf.replace(b'"_sd":["', b'"_sd":["-', 1).replace(b'","', b'","', 1)
+    )
+
+    assert (1, 100) == (report.exit_code, report.mismatches[0].index)
+
+
+def test_careful_rewrite_of_the_clear_leaf_shows_only_to_a_witness(copy: Path) -> None:
+    """Without a signature or witness a rewritten time with all its hashes passes: the docs must say so, and do."""
+    report = rewrite_leaf(copy, 100, lambda leaf: leaf.replace(b"T19:00", b"T20:00"))
+
+    assert 0 == report.exit_code
+    assert "not witnessed" in report.text()
+
+
+def test_rolled_back_file_shows_only_to_a_witness(copy: Path, tmp_path: Path) -> None:
+    """An older copy of the whole file is a sound ledger by itself."""
+    older = Path(shutil.copy(copy, tmp_path / "older.db"))
+    shutil.copy(copy.with_name("l.db.keys"), tmp_path / "older.db.keys")
+    with open_ledger(copy) as ledger:
+        ledger.append_wait(entry(999))
+
+    assert (0, 0) == (verify_file(copy).exit_code, verify_file(older).exit_code)
+
+
+def test_without_the_key_it_cannot_be_decided(copy: Path) -> None:
+    """A missing key file leaves payloads undecided: exit code 2, and the leaves are still compared."""
+    copy.with_name("l.db.keys").unlink()
+    report = verify_file(copy)
+
+    assert (2, 0, [SIZE]) == (report.exit_code, report.payloads, [shard.size for shard in report.shards])
+
+
+def test_with_another_key_it_cannot_be_decided(copy: Path, tmp_path: Path) -> None:
+    """Another ledger's key file decides nothing, and is not taken for tampering."""
+    open_ledger(tmp_path / "other.db").close()
+
+    assert 2 == verify_file(copy, key_file=tmp_path / "other.db.keys").exit_code
+
+
+def test_leaves_alone_need_no_key(copy: Path) -> None:
+    """Asked for the leaves only, verify is decided without a key."""
+    copy.with_name("l.db.keys").unlink()
+
+    assert 0 == verify_file(copy, payloads=False).exit_code
+
+
+@pytest.mark.parametrize("keep", [0.3, 0.6, 0.95])
+def test_cut_file_is_tampered(copy: Path, keep: float) -> None:
+    """A file cut short is told as tampered, not as some error of the program."""
+    raw = copy.read_bytes()
+    copy.write_bytes(raw[: int(len(raw) * keep) // 8192 * 8192])
+
+    assert 1 == verify_file(copy).exit_code
+
+
+def test_damaged_structure_names_where_it_begins(copy: Path) -> None:
+    """Pages overwritten with noise are told with the first entry that cannot be read."""
+    raw = bytearray(copy.read_bytes())
+    at = raw.find(b'"r":"lookup-120"')
+    page = at // 8192 * 8192
+    raw[page : page + 100] = b"\xff" * 100
+    copy.write_bytes(raw)
+    report = verify_file(copy)
+    first = report.mismatches[0].index
+
+    assert 1 == report.exit_code
+    assert first is not None
+    assert first <= 120
+
+
+def test_running_ledger_can_be_verified(tmp_path: Path) -> None:
+    """Verify reads one moment of a ledger that is being written to: entries appended meanwhile are not in it."""
+    with open_ledger(tmp_path / "l.db") as ledger:
+        ledger.append_wait(entry(1))
+        report = verify_file(
+            tmp_path / "l.db", progress=lambda _done, _total: ledger.append_wait(entry(2)) and None
+        )
+        after = ledger.size
+
+    assert (0, 2) == (report.exit_code, report.shards[0].size)
+    assert after > 2
+
+
+def test_many_mismatches_are_counted_not_listed(copy: Path) -> None:
+    """Past a thousand the report only counts."""
+    report = Report()
+    for index in range(1_005):
+        report.add("shard-0", index, "leaf hash", b"a", b"b")
+
+    assert (1_000, 5) == (len(report.mismatches), report.more)
+
+
+def test_foreign_file_is_not_a_verdict(tmp_path: Path) -> None:
+    """A file that is no ledger raises; it is neither intact nor tampered."""
+    (tmp_path / "l.db").write_bytes(b"no database" * 100)
+    with pytest.raises(SettingsError):
+        verify_file(tmp_path / "l.db")
+    with pytest.raises(LedgerOutage):
+        verify_file(tmp_path / "none.db")
