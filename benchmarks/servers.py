@@ -18,10 +18,20 @@ START_TIMEOUT_S = 60
 
 @contextlib.contextmanager
 def serving(app: str, environment: Mapping[str, str]) -> Iterator["Server"]:
-    """Serve `module:name` with one worker on a free loopback port, until the block ends. Raises `RuntimeError`."""
+    """Serve what `module:factory` makes with one worker on a free loopback port, until the block ends. Raises `RuntimeError`."""
     port = free_port()
     command = [sys.executable, "-m", "granian", "--interface", "asgi", "--workers", "1", "--loop", "uvloop"]
-    command += ["--host", "127.0.0.1", "--port", str(port), "--no-access-log", "--log-level", "warning", app]
+    command += [
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--no-access-log",
+        "--log-level",
+        "warning",
+        "--factory",
+        app,
+    ]
     process = subprocess.Popen(command, cwd=ROOT, env=os.environ | dict(environment), start_new_session=True)
     server = Server(process, port)
     try:
