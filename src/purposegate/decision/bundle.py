@@ -115,15 +115,17 @@ def parse(path: str, content: bytes) -> Any:
         raise PolicyError([Finding(path, 1, "(yaml)", "one well-formed YAML document")]) from error
 
 
-def source(kind: str, version: str, scope: str, rule: Any, place: int) -> str:
-    """The `src` that Cerbos 0.55 gives a rule's outputs. `place` counts from 1.
+# Cerbos' own rule (internal/namer): kinds written as its first versions demanded lose their punctuation, others keep it.
+_OLD_KIND = re.compile(r"[A-Za-z][A-Za-z0-9_@./-]*(?::[A-Za-z][A-Za-z0-9_@./-]*)*")
+_PUNCTUATION = re.compile(r"[^A-Za-z0-9_.]+")
 
-    Seen from the binary: anything but letters, digits, dots and underscores in the kind becomes an underscore, and a rule
-    without a name is `rule-` and its place in three digits.
-    """
+
+def source(kind: str, version: str, scope: str, rule: Any, place: int) -> str:
+    """The `src` that Cerbos 0.55 gives a rule's outputs. `place` counts from 1 and names rules that have no name."""
     name = rule.get("name") or f"rule-{place:03d}"
     where = f"/{scope}" if scope else ""
-    return f"resource.{re.sub(r'[^A-Za-z0-9_.]', '_', kind)}.v{version}{where}#{name}"
+    written = _PUNCTUATION.sub("_", kind) if _OLD_KIND.fullmatch(kind) else kind
+    return f"resource.{written}.v{version}{where}#{name}"
 
 
 def _sources(policy: Any) -> Iterator[tuple[str, str]]:

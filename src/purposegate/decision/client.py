@@ -6,8 +6,8 @@ client is not used: it has no deadline a call, no request context, and finds res
 
 import asyncio
 import threading
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import grpc
 import grpc.aio
@@ -45,6 +45,14 @@ def outage(error: grpc.RpcError) -> PdpOutage:
     return PdpOutage(Reason.PDP_UNAVAILABLE, f"Cerbos: {code.name.lower().replace('_', ' ')}")
 
 
+class _Connected(NamedTuple):
+    """One loop's channel to the Cerbos of one epoch."""
+
+    epoch: int
+    channel: grpc.aio.Channel
+    stub: Any
+
+
 class CheckClient:
     """One address, asked from any number of event loops: each has a channel of its own."""
 
@@ -55,7 +63,12 @@ class CheckClient:
         credentials: grpc.ChannelCredentials | None = None,
         deadline_s: float = DEADLINE_S,
         version: str = "",
+        epoch: Callable[[], int] = lambda: 0,
     ) -> None:
+        """Nothing is connected yet. `epoch` changes when another Cerbos stands behind the address.
+
+        Raises `ValueError` for a deadline that is not positive.
+        """
         if not deadline_s > 0:  # written so that NaN fails too
             raise ValueError("deadline_s: want seconds > 0")
         self._address = address
@@ -63,14 +76,17 @@ class CheckClient:
         self._deadline_s = deadline_s
         self._version = version
         self._lock = threading.Lock()
-        self._channels: dict[asyncio.AbstractEventLoop, tuple[grpc.aio.Channel, Any]] = {}
+        self._epoch = epoch
+        self._channels: dict[asyncio.AbstractEventLoop, _Connected] = {}
+        self._retiring: set[asyncio.Task[None]] = set()
         self._closed = False
 
     def _stub(self) -> Any:
         loop = asyncio.get_running_loop()
+        epoch = self._epoch()
         found = self._channels.get(loop)
-        if found is not None:
-            return found[1]
+        if found is not None and found.epoch == epoch:
+            return found.stub
         with self._lock:
             if self._closed:
                 raise PdpOutage(Reason.PDP_UNAVAILABLE, "this Cerbos is no longer in use")
@@ -78,7 +94,13 @@ class CheckClient:
                 del self._channels[gone]
             channel = self._open()
             stub = svc_pb2_grpc.CerbosServiceStub(channel)  # type: ignore[no-untyped-call] # generated, untyped
-            self._channels[loop] = (channel, stub)
+            self._channels[loop] = _Connected(epoch, channel, stub)
+        if (
+            found is not None
+        ):  # a channel that lost its Cerbos waits before it looks again; a new one does not
+            retiring = loop.create_task(found.channel.close(self._deadline_s))
+            self._retiring.add(retiring)
+            retiring.add_done_callback(self._retiring.discard)
         return stub
 
     def _open(self) -> grpc.aio.Channel:
@@ -147,8 +169,8 @@ class CheckClient:
             channels = dict(self._channels)
             self._channels.clear()
         here = asyncio.get_running_loop()
-        for loop, (channel, _) in channels.items():
+        for loop, connected in channels.items():
             if loop is here:
-                await channel.close()
+                await connected.channel.close()
             elif loop.is_running():
-                asyncio.run_coroutine_threadsafe(channel.close(), loop)
+                asyncio.run_coroutine_threadsafe(connected.channel.close(), loop)

@@ -95,14 +95,13 @@ class ManagedDecider(Decider):
             raise unfit(f"the policies cannot be copied: {error.strerror}.") from error
         self._generation += 1
         # Workers find each other by the digest; a process of its own must not meet its own past under one name.
-        suffix = "" if self._shared else f".{self._generation}"
-        name = bundle.digest[:_NAME_DIGITS] + suffix
+        name = bundle.digest[:_NAME_DIGITS] if self._shared else f"cerbos{self._generation}"
         supervisor = Supervisor(
             self._binary, policies=copied, directory=directory, name=name, shared=self._shared
         )
         supervisor.start()
         serving = Serving(
-            CheckClient(supervisor.address, deadline_s=self._deadline_s),
+            CheckClient(supervisor.address, deadline_s=self._deadline_s, epoch=lambda: supervisor.epoch),
             digest=bundle.digest,
             allow_rules=bundle.allow_rules,
             reads_record_ids=bundle.reads_record_ids,

@@ -15,10 +15,11 @@ from pathlib import Path
 
 from purposegate.decision.binary import Binary
 from purposegate.decision.canary import unfit
+from purposegate.decision.compile import load_findings
 from purposegate.errors import Finding, PdpOutage, PolicyError
 
-SOCKET_PATH_BYTES = 100
-"""Linux takes 107 bytes (unix(7)); the rest is room for the name a starting Cerbos uses."""
+SOCKET_PATH_BYTES = 106
+"""Linux takes 107 bytes (unix(7)); the names that other sockets have beside this one are a byte longer."""
 
 _STOPPING_S = 5.0
 """Longest wait for a Cerbos told to stop; then it is killed. It holds nothing that could be lost."""
@@ -26,12 +27,18 @@ _STOPPING_S = 5.0
 _TETHER = Path(__file__).with_name("tether.py")
 
 
+def http_socket(socket: Path) -> Path:
+    """Where Cerbos is told to serve HTTP, which nobody asks for: the name is removed once it serves."""
+    return socket.with_suffix(".http")
+
+
 def configuration(policies: Path, socket: Path) -> str:
     """The server's configuration: JSON, which is YAML."""
     return json.dumps(
         {
             "server": {
-                "httpListenAddr": "",  # no HTTP listener: one door is enough
+                # It cannot be left out: an empty address opens a TCP port of the system's choice on every interface.
+                "httpListenAddr": f"unix:{http_socket(socket)}",
                 "grpcListenAddr": f"unix:{socket}",
                 "udsFileMode": "0o600",
                 "requestLimits": {"maxResourcesPerRequest": 50, "maxActionsPerResource": 1},
@@ -47,7 +54,7 @@ def configuration(policies: Path, socket: Path) -> str:
     )
 
 
-def load_findings(log: str, policies: Path) -> list[Finding]:
+def start_findings(log: str, policies: Path) -> list[Finding]:
     """The faults in policies that a Cerbos which would not start wrote to its log."""
     found: list[Finding] = []
     for line in log.splitlines():
@@ -55,23 +62,8 @@ def load_findings(log: str, policies: Path) -> list[Finding]:
             record = json.loads(line)
         except ValueError:
             continue  # the last line of a failed start is plain text
-        if not isinstance(record, dict):
-            continue
-        for fault in record.get("load_failures", []):
-            place = fault.get("error_details", {}).get("position", {})
-            where = str(place.get("path", "(file)")).removeprefix("$.")
-            expected = str(fault.get("error_details", {}).get("message") or fault.get("error"))
-            found.append(Finding(str(policies / fault["file"]), int(place.get("line", 1)), where, expected))
-        for key in (
-            "missing_imports",
-            "missing_scopes",
-            "duplicate_definitions",
-            "scope_permission_conflicts",
-        ):
-            for fault in record.get(key) or []:
-                text = json.dumps(fault, sort_keys=True) if isinstance(fault, dict) else str(fault)
-                name = fault.get("importingFile") or fault.get("file") if isinstance(fault, dict) else None
-                found.append(Finding(str(policies / (name or "")), 1, key.replace("_", " "), text[:500]))
+        if isinstance(record, dict):
+            found += load_findings(record, policies)
     return found
 
 
@@ -94,6 +86,7 @@ class Child:
                 f"the runtime directory's path is too long for a socket: want {SOCKET_PATH_BYTES} bytes or fewer."
             )
         socket.unlink(missing_ok=True)
+        http_socket(socket).unlink(missing_ok=True)
         config = log.with_suffix(".json")
         config.write_text(configuration(policies, socket), encoding="utf-8")
         self.policies = policies
@@ -141,7 +134,7 @@ class Child:
     def failure(self) -> PdpOutage | PolicyError:
         """Why it would not start, from its own log: faults in policies by file and line, or its last words."""
         text = self.log.read_text(encoding="utf-8", errors="replace")
-        findings = load_findings(text, self.policies)
+        findings = start_findings(text, self.policies)
         if findings:
             return PolicyError(findings)
         last = next((line for line in reversed(text.splitlines()) if line.strip()), "it said nothing")

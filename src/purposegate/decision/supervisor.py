@@ -11,9 +11,10 @@ from pathlib import Path
 from purposegate.decision import canary
 from purposegate.decision.binary import Binary
 from purposegate.decision.canary import unfit
-from purposegate.decision.process import Child
+from purposegate.decision.process import Child, http_socket
 from purposegate.decision.runtime import FileLock
 from purposegate.errors import PdpOutage, PurposegateError
+from purposegate.reasons import Reason
 
 STARTING_S = 20.0
 """A cold 100 MB binary on a loaded machine needs seconds; a warm one 0.1 s."""
@@ -45,6 +46,8 @@ class Supervisor:
         self._name = name
         self._lock = FileLock(directory / f"{name}.lock") if shared else None
         self.socket = directory / f"{name}.sock"
+        self.epoch = 0
+        """How many Cerboses have stood behind the name. A connection to an earlier one is of no use."""
         self._stopping = False
         self._wake = threading.Event()
         self._settled = threading.Event()
@@ -105,6 +108,12 @@ class Supervisor:
         if self._lock is not None:
             self._lock.release()
 
+    def _serves(self) -> None:
+        """A proved Cerbos stands behind the name."""
+        self.epoch += 1
+        self._fault = None
+        self._settled.set()
+
     def _pause(self, seconds: float) -> None:
         """Wait, unless told to stop."""
         until = time.monotonic() + seconds
@@ -118,32 +127,45 @@ class Supervisor:
         if self._lock is not None and not self._lock.acquire():
             self._follow(self._lock)
             return
-        starting = self._directory / f"{self._name}.starting"
+        self._fault = unfit("Cerbos is being started.")
+        starting = self._directory / f"{self._name}.new"
         log = self._directory / f"{self._name}.log"
         self._wake.clear()
         child = Child(self._binary, policies=self._policies, socket=starting, log=log, exited=self._wake.set)
         self._child = child
         try:
             self._prove(child, starting)
+            http_socket(starting).unlink(missing_ok=True)
             starting.rename(self.socket)
-            self._fault = None
-            self._settled.set()
+            self._serves()
             self._watch(child)
         finally:
-            self._fault = self._fault or unfit("Cerbos ended and is being started again.")
+            self._fault = unfit("Cerbos ended and is being started again.")
             self.socket.unlink(missing_ok=True)
             child.stop()
 
     def _prove(self, child: Child, socket: Path) -> None:
+        """Return when the canaries are answered rightly. A socket is there a moment before anybody listens on it."""
         until = time.monotonic() + STARTING_S
-        while not socket.exists():
+        while True:
             if not child.running:
                 raise child.failure()
             if self._stopping or time.monotonic() > until:
                 raise unfit("Cerbos did not start in time.")
+            if socket.exists() and self._sang(socket):
+                return
             self._wake.wait(0.01)
-        with canary.open_channel(f"unix:{socket}", None) as channel:
-            canary.prove(channel, version="", timeout_s=HEALTH_ANSWER_S)
+
+    def _sang(self, socket: Path) -> bool:
+        """Whether it answered; a wrong answer raises, none at all does not."""
+        try:
+            with canary.open_channel(f"unix:{socket}", None) as channel:
+                canary.prove(channel, version="", timeout_s=HEALTH_ANSWER_S)
+        except PdpOutage as error:
+            if error.reason is Reason.PDP_UNAVAILABLE:
+                return False
+            raise
+        return True
 
     def _watch(self, child: Child) -> None:
         """Return when the child has ended, when it has stopped answering, or when told to stop."""
@@ -159,6 +181,8 @@ class Supervisor:
                     sick = 0
                 except PdpOutage:
                     sick += 1
+        if sick == SICK_ANSWERS:
+            child.kill()  # it would not hear anything gentler
 
     def _follow(self, lock: FileLock) -> None:
         """Use the Cerbos that another worker process owns, until its lock is free."""
@@ -181,6 +205,5 @@ class Supervisor:
         except PdpOutage as error:
             self._fault = error
             return False
-        self._fault = None
-        self._settled.set()
+        self._serves()
         return True
