@@ -1,0 +1,249 @@
+"""`purposegate check` on the shipped policies and on broken copies: each fault by file, line, key and what was expected."""
+
+import re
+import shutil
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from click.testing import CliRunner, Result
+
+from purposegate.cli import purposegate
+from purposegate.decision.bundle import policies_digest
+
+SHIPPED = Path(__file__).parents[3] / "policies"
+PERSON = "cerbos/resource_policies/person.yaml"
+STANDING = "cerbos/derived_roles/standing.yaml"
+WEIGHING = "cerbos/variables/weighing.yaml"
+
+
+@pytest.fixture
+def policies(tmp_path: Path) -> Path:
+    """A copy of the shipped policies to break, with the project's Cerbos in reach."""
+    copy = tmp_path / "policies"
+    shutil.copytree(SHIPPED, copy)
+    (tmp_path / "node_modules").symlink_to(SHIPPED.parent / "node_modules")
+    return copy
+
+
+def check(policies: Path) -> Result:
+    return CliRunner().invoke(purposegate, ["check", str(policies)], catch_exceptions=False)
+
+
+def test_the_shipped_policies_are_in_order() -> None:
+    """Exit 0, and a summary with the digest that ledger entries name."""
+    result = check(SHIPPED)
+
+    assert 0 == result.exit_code, result.output
+    assert f"digest     {policies_digest(SHIPPED / 'cerbos')}" in result.output.splitlines()
+    assert "kinds      person" in result.output.splitlines()
+
+
+class Slip(NamedTuple):
+    """One slip of an author: in which file, what was written, what it became, and how the fault is named.
+
+    `marker` is a text on the line that the fault names.
+    """
+
+    file: str
+    old: str
+    new: str
+    marker: str
+    key: str
+    expected: str
+
+
+RESPOND = """expr: '"respond" in R.attr.purpose_family'"""
+SELF = """expr: R.attr.conflict == "self\""""
+EXPORT = """expr: R.attr.recipient == "named\""""
+STOP = """{"reason": "stop-check", "obligations": ["flag"], "accepts": V.accepted_by_default}"""
+
+SLIPS = {
+    "an unknown purpose family": Slip(
+        PERSON, RESPOND, RESPOND.replace("respond", "respnd"), '"respnd" in', "resourcePolicy.rules.0.condition.match.expr",
+        "purpose_family: a purpose of purposes.yaml, parent or leaf",
+    ),
+    "an unknown purpose in a list": Slip(
+        PERSON, '"custody", "prosecute"', '"custody", "prosecution"', "expr: |-",
+        "resourcePolicy.rules.3.condition.match.expr", "purpose_family: a purpose of purposes.yaml",
+    ),
+    "a parent where only leaves are declared": Slip(
+        PERSON, RESPOND, 'expr: R.attr.purpose == "respond"', 'purpose == "respond"',
+        "resourcePolicy.rules.0.condition.match.expr", "purpose: a purpose of purposes.yaml that can be declared",
+    ),
+    "the beginning of a purpose": Slip(
+        PERSON, RESPOND, 'expr: R.attr.purpose.startsWith("respond.")', "startsWith",
+        "resourcePolicy.rules.0.condition.match.expr", "compare parents with purpose_family",
+    ),
+    "a purpose by index": Slip(
+        PERSON, RESPOND, "expr: request.resource.attr[\"purpose\"] == 'stop.persn'", "stop.persn",
+        "resourcePolicy.rules.0.condition.match.expr", "purpose: a purpose of purposes.yaml",
+    ),
+    "an unknown relation compared": Slip(
+        PERSON, SELF, SELF.replace("self", "selves"), 'conflict == "selves"',
+        "resourcePolicy.rules.8.condition.match.expr", "conflict: a relation of conflicts.yaml, or none",
+    ),
+    "an unknown relation accepted": Slip(
+        PERSON, STOP, STOP.replace("V.accepted_by_default", '["neighbor"]'), "ruleActivated",
+        "resourcePolicy.rules.1.output.when.ruleActivated", "accepts: relations of conflicts.yaml",
+    ),
+    "an unknown relation accepted by a variable": Slip(
+        WEIGHING, 'accepted_on_incident: "V.may_be_accepted ? [R.attr.conflict] : []"',
+        "accepted_on_incident: 'V.may_be_accepted ? [\"neighbor\"] : []'", "accepted_on_incident",
+        "exportVariables.definitions.accepted_on_incident", "accepts: relations of conflicts.yaml",
+    ),
+    "an unknown field masked": Slip(
+        PERSON, STOP, STOP.replace('"accepts"', '"mask": ["adress"], "accepts"'), "ruleActivated",
+        "resourcePolicy.rules.1.output.when.ruleActivated", "mask: columns or masks of person in records.yaml: address,",
+    ),
+    "an unknown role": Slip(
+        PERSON, "      derivedRoles: [patrolling]", "      derivedRoles: [patrolling]\n      roles: [oficer]", "oficer",
+        "resourcePolicy.rules.1.roles.0", "a role of purposes.yaml: control_room, custody_officer",
+    ),
+    "an unknown parent role": Slip(
+        STANDING, '    - name: patrolling\n      parentRoles: ["*"]', "    - name: patrolling\n      parentRoles: [oficer]",
+        "oficer", "derivedRoles.definitions.1.parentRoles.0", "a role of purposes.yaml",
+    ),
+    "an unknown role in a condition": Slip(
+        PERSON, EXPORT, "expr: '\"disclosure\" in P.roles'", '"disclosure" in',
+        "resourcePolicy.rules.4.condition.match.all.of.1.expr", "roles: a role of purposes.yaml",
+    ),
+    "a record kind without a policy": Slip(
+        "records.yaml", "kinds:\n  person:\n", "kinds:\n  vehicle:\n    id: {column: plate, codec: tilde, pattern: '[A-Z0-9]{2,8}'}\n"
+        "    columns: [plate]\n    subjects: [{plates: [plate]}]\n  person:\n",
+        "  vehicle:", "kinds.vehicle", "a resource policy for this kind",
+    ),
+    "a broken catalogue": Slip(
+        "purposes.yaml", "roles: [vetting_officer]", "roles: [veting_officer]", "veting_officer",
+        "purposes.vet.purposes.employment.roles.0", "a role of this file",
+    ),
+    "a broken mapping": Slip(
+        "records.yaml", "    action: view\n", "    action: vieww\n", "vieww", "routes.0.action", "want one of",
+    ),
+    "a broken list of relations": Slip(
+        "conflicts.yaml", "inverse: child, does", "inverse: childd, does", "childd", "relations.parent.inverse",
+        "the name of a relation in this file",
+    ),
+    "broken thresholds": Slip(
+        "facts.yaml", "viewed: {few: 2, many: 4,", "viewed: {few: 2, many: many,", "many: many", "repeat.viewed.many",
+        "want integer",
+    ),
+    "a rule that Cerbos cannot compile": Slip(
+        PERSON, RESPOND, "expr: '\"respond\" inn R.attr.purpose_family'", "inn", "resourcePolicy.rules[0].condition",
+        "Invalid expression",
+    ),
+    "a policy whose tests fail": Slip(
+        PERSON, "derivedRoles: [attending]\n      condition:\n        match:\n          " + RESPOND,
+        "derivedRoles: [patrolling]\n      condition:\n        match:\n          " + RESPOND,
+        "", "an incident is attended on duty", "expected EFFECT_DENY, got EFFECT_ALLOW",
+    ),
+    "a deny rule for one role": Slip(
+        PERSON, 'effect: EFFECT_DENY\n      roles: ["*"]', "effect: EFFECT_DENY\n      roles: [officer]", "EFFECT_DENY",
+        "resourcePolicy.rules.7.effect", "a deny rule wants roles",
+    ),
+    "a policy that reads the clock": Slip(
+        PERSON, EXPORT, "expr: now().getHours() > 6", "now()", "resourcePolicy.rules.4.condition.match.all.of.1.expr",
+        "no policy reads the clock",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("slip", SLIPS.values(), ids=SLIPS)
+def test_a_slip_is_named(policies: Path, slip: Slip) -> None:
+    """Exit 1, and one line says file, line, key and what was expected there."""
+    file = policies / slip.file
+    text = file.read_text(encoding="utf-8")
+    assert slip.old in text
+    file.write_text(text.replace(slip.old, slip.new, 1), encoding="utf-8")
+
+    result = check(policies)
+
+    assert 1 == result.exit_code
+    [line] = [line for line in result.stdout.splitlines() if slip.key in line and slip.expected in line][:1]
+    named = re.match(r"(?P<file>.+?):(?P<line>[1-9][0-9]*): (?P<key>.+?): .+", line)
+    assert named is not None
+    where = Path(named["file"])
+    assert policies in where.parents
+    if slip.marker:
+        assert file == where
+        assert slip.marker in where.read_text(encoding="utf-8").splitlines()[int(named["line"]) - 1]
+
+
+def test_every_fault_is_printed(policies: Path) -> None:
+    """Slips in three files are all named in one run, and counted."""
+    for name in ("an unknown purpose family", "broken thresholds", "an unknown parent role"):
+        slip = SLIPS[name]
+        file = policies / slip.file
+        file.write_text(file.read_text(encoding="utf-8").replace(slip.old, slip.new, 1), encoding="utf-8")
+
+    result = check(policies)
+
+    found = {
+        name
+        for name, slip in SLIPS.items()
+        if any(slip.key in line and slip.expected in line for line in result.stdout.splitlines())
+    }
+    assert {"an unknown purpose family", "broken thresholds", "an unknown parent role"} <= found
+    assert f"{len(result.stdout.splitlines())} fault(s)\n" == result.stderr
+
+
+@pytest.mark.parametrize("file", ["purposes.yaml", "records.yaml", "conflicts.yaml", "facts.yaml"])
+def test_a_missing_file_is_named(policies: Path, file: str) -> None:
+    """Each of the four files is needed."""
+    (policies / file).unlink()
+
+    result = check(policies)
+
+    assert 1 == result.exit_code
+    assert f"{policies / file}:1: (file): a readable file" in result.stdout
+
+
+def test_missing_cerbos_policies_are_named(policies: Path) -> None:
+    """Without policies nothing decides, and check says so."""
+    shutil.rmtree(policies / "cerbos")
+
+    result = check(policies)
+
+    assert 1 == result.exit_code
+    assert f"{policies / 'cerbos'}:1: (directory): a directory of Cerbos policies" in result.stdout
+
+
+def test_words_in_constants_are_named_at_the_constant(policies: Path) -> None:
+    """A purpose that a rule compares through a constant is as dead as one in the rule itself."""
+    person = policies / PERSON
+    text = person.read_text(encoding="utf-8").replace(RESPOND, "expr: R.attr.purpose in C.urgent")
+    person.write_text(
+        text.replace(
+            "  rules:\n",
+            '  constants:\n    local:\n      urgent: [respond.incident, "respond.now"]\n  rules:\n',
+        ),
+        encoding="utf-8",
+    )
+
+    lines = check(policies).stdout.splitlines()
+
+    assert any(
+        "resourcePolicy.constants.local.urgent: purpose: a purpose of purposes.yaml" in line for line in lines
+    )
+
+
+def test_words_of_other_attributes_are_left_alone(policies: Path) -> None:
+    """A word compared with another attribute in the same expression is not taken for a purpose or a relation."""
+    person = policies / PERSON
+    both = 'expr: (\'"respond" in R.attr.purpose_family && R.attr.ref_state == "assigned"\')'
+    both = both.replace("('", "'").replace("')", "'")
+    person.write_text(person.read_text(encoding="utf-8").replace(RESPOND, both), encoding="utf-8")
+
+    assert [] == [line for line in check(policies).stdout.splitlines() if "purposes.yaml" in line]
+
+
+def test_no_fit_cerbos_is_no_check(policies: Path) -> None:
+    """A check without Cerbos would pass policies that do not compile; it is refused instead."""
+    not_cerbos = policies.parent / "cerbos"
+    not_cerbos.write_text("#!/bin/sh\necho 0.51.0\n")
+    not_cerbos.chmod(0o755)
+
+    result = CliRunner().invoke(purposegate, ["check", "--cerbos", str(not_cerbos), str(policies)])
+
+    assert result.exit_code != 0
+    assert "0.51.0: too old" in str(result.exception)
