@@ -141,7 +141,7 @@ class WitnessOutage(PurposegateError):
 class Outage(PurposegateError):
     """Something the gate needs did not answer or cannot be trusted; nothing is released."""
 
-    remedy = "Run `purposegate status` on the gate's host."
+    remedy = "Run `purposegate pdp` and `purposegate ledger verify` on the gate's host, and read its log."
 
     def __init__(self, reason: Reason, detail: str = "") -> None:
         super().__init__(f"{reason}: {detail}" if detail else str(reason))
@@ -176,7 +176,9 @@ class LedgerOutage(Outage):
 class LedgerDamaged(LedgerOutage):
     """The ledger's file is a ledger, and its structure is broken."""
 
-    remedy = "Keep the file as it is, run `purposegate ledger verify` on a copy, and restore the last good one."
+    remedy = (
+        "Keep the file as it is, run `purposegate ledger verify` on a copy, and restore the last good one."
+    )
 
 
 class EntryUnfit(LedgerOutage):

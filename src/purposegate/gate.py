@@ -55,6 +55,7 @@ from purposegate.weigh import as_outage, gather, named, nameless, weigh
 
 LOG = logging.getLogger("purposegate")
 
+RETRY_SOON = ((b"retry-after", b"5"),)
 DEFAULT_REFUSALS_PER_MINUTE = 60
 """A person who mistypes all day stays far below; a script that probes does not."""
 
@@ -145,10 +146,11 @@ class Gate:
             await self._drained.wait()
         await old.retire()
 
-    async def is_open(self, head: Request) -> bool:
-        """Whether the request is listed as open: then it goes on untouched, its body unread."""
-        parts = await self._ready()
-        match, refused = _match(self._snapshot or parts.snapshot, head)
+    def is_open(self, head: Request) -> bool:
+        """Whether the request is listed as open: then it goes on untouched, its body unread. False before the start."""
+        if self._snapshot is None:
+            return False
+        match, refused = _match(self._snapshot, head)
         return match is None and refused is None
 
     async def serve(self, request: Request, upstream: Upstream) -> Reply | Pass:
@@ -156,7 +158,10 @@ class Gate:
 
         Raises nothing for a lookup: a fault of the gate itself is a 503 with its own reason.
         """
-        parts = await self._ready()
+        try:
+            parts = await self._ready()
+        except Exception as fault:  # noqa: BLE001  without its parts the gate has no ledger: 503, and nothing is released
+            return refusal.problem(as_outage(fault).reason, lookup_id=str(uuid.uuid4()), headers=RETRY_SOON)
         snapshot = self._snapshot or parts.snapshot
         self._serving[id(snapshot)] += 1
         try:
@@ -311,7 +316,7 @@ class Gate:
         if family is Family.DECLARATION:
             extra = {"declare": attempt.snapshot.catalogue.offered(attempt.principal)}
         shown = detail if family in (Family.DECLARATION, Family.ROUTE) else ""
-        headers = ((b"retry-after", b"5"),) if reason.wording.status == 503 else ()  # noqa: PLR2004  RFC 9110 10.2.3
+        headers = RETRY_SOON if reason.wording.status == 503 else ()  # noqa: PLR2004  RFC 9110 section 10.2.3
         return refusal.problem(
             reason, lookup_id=attempt.id, detail=shown, links=links, extra=extra, headers=headers
         )

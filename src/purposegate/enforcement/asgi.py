@@ -50,7 +50,7 @@ class PurposeGateMiddleware:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         head = read_request(scope)
-        if await self.gate.is_open(head):
+        if self.gate.is_open(head):
             await self.app(scope, receive, send)
             return
         body = await _Body.read(receive, self.body_cap_bytes)

@@ -29,6 +29,8 @@ REFETCH_S = 30.0
 LIFETIME_S = 300.0
 FETCH_TIMEOUT_S = 3.0
 MAX_ID_CHARS = 200
+LOOPBACK = frozenset({"127.0.0.1", "::1"})
+"""Where plain http cannot be read or changed on the way."""
 
 
 class Keys(Protocol):
@@ -68,7 +70,8 @@ class KeyUrl:
     """A JWKS address, fetched with a deadline, kept for five minutes, asked again at most twice a minute."""
 
     def __init__(self, url: str, *, clock: Callable[[], float] = time.monotonic) -> None:
-        if not url.startswith("https://") and not url.startswith("http://127.0.0.1"):
+        parsed = httpx.URL(url)
+        if parsed.scheme != "https" and not (parsed.scheme == "http" and parsed.host in LOOPBACK):
             raise SettingsError("identity.jwt.jwks: want a file, or an https address")
         self._url = url
         self._clock = clock

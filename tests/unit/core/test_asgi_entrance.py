@@ -120,7 +120,7 @@ LIFESPAN = ({"type": "lifespan.startup"}, {"type": "lifespan.shutdown"})
 async def test_the_gate_starts_and_stops_with_the_app(parts: Parts) -> None:
     """Lifespan: the gate is up before the app says it is ready, and down before the app says it is done."""
     opening = Opening(parts)
-    app = PurposeGateMiddleware(Starlette(), gate=Gate(opening))  # type: ignore[arg-type]  # remembers beside opening
+    app = PurposeGateMiddleware(Starlette(), gate=Gate(opening))
     sent = await drive(app, {"type": "lifespan"}, *LIFESPAN)
 
     assert ["opened", "closed"] == opening.seen
@@ -132,7 +132,7 @@ async def test_the_gate_starts_and_stops_with_the_app(parts: Parts) -> None:
 async def test_a_gate_that_cannot_start_stops_the_server(parts: Parts) -> None:
     """A host must not come up with a gate that could not."""
     opening = Opening(parts, fault=RuntimeError("no Cerbos"))
-    app = PurposeGateMiddleware(Starlette(), gate=Gate(opening))  # type: ignore[arg-type]  # remembers beside opening
+    app = PurposeGateMiddleware(Starlette(), gate=Gate(opening))
     sent: list[Any] = []
 
     async def receive() -> Any:
@@ -145,6 +145,18 @@ async def test_a_gate_that_cannot_start_stops_the_server(parts: Parts) -> None:
         await app({"type": "lifespan"}, receive, send)
 
     assert "lifespan.startup.failed" == sent[0]["type"]
+
+
+async def test_a_gate_that_cannot_start_answers_503(world: World, parts: Parts) -> None:
+    """Without lifespan each request tries again, and nothing of the app is reached meanwhile."""
+    app = HostileApp()
+    gate = Gate(Opening(parts, fault=RuntimeError("no Cerbos")))
+    client = httpx.AsyncClient(
+        transport=httpx.ASGITransport(app=PurposeGateMiddleware(app, gate=gate)), base_url="http://r"
+    )
+    answer = await client.get(world.path(world.cast.suspect))
+
+    assert (503, []) == (answer.status_code, app.asked)
 
 
 async def test_the_first_lookup_starts_the_gate_where_no_lifespan_does(world: World, parts: Parts) -> None:

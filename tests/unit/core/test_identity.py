@@ -3,7 +3,10 @@
 import base64
 import hmac
 import json
+import threading
 import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,7 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet
 
-from purposegate.enforcement.identity import BearerJwt, KeyFile
+from purposegate.enforcement.identity import BearerJwt, KeyFile, KeyUrl
 from purposegate.errors import IdentityRefused, Outage, SettingsError
 from purposegate.exchange import Request
 from purposegate.reasons import Reason
@@ -83,7 +86,7 @@ def keyed_with_the_public_key() -> str:
     return f"{head}.{base64.urlsafe_b64encode(mac).rstrip(b'=').decode()}"
 
 
-BAD = {
+BAD: dict[str, Callable[[], str]] = {
     "another issuer": lambda: signed(iss="https://evil.example"),
     "no issuer": lambda: signed(iss=None),
     "another audience": lambda: signed(aud="payroll"),
@@ -163,3 +166,85 @@ def test_an_unreadable_key_file_stops_the_start(tmp_path: Path) -> None:
     path.write_text("{}", encoding="utf-8")
     with pytest.raises(SettingsError, match=r"jwks\.json"):
         KeyFile(path)
+
+
+class Issuer(BaseHTTPRequestHandler):
+    """The issuer's key address; `status` is what it answers."""
+
+    status = 200
+    asked = 0
+
+    def do_GET(self) -> None:
+        """Answer with the keys, or fail."""
+        Issuer.asked += 1
+        self.send_response(Issuer.status)
+        self.end_headers()
+        self.wfile.write(json.dumps(KeySet([KEY]).as_dict(private=False)).encode())
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def issuer_url() -> Iterator[str]:
+    Issuer.status, Issuer.asked = 200, 0
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Issuer)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/jwks"
+    server.shutdown()
+    server.server_close()
+
+
+def over(url: str, clock: list[float]) -> BearerJwt:
+    return BearerJwt(
+        issuer="https://id.example",
+        audience="records",
+        algorithms=("ES256",),
+        keys=KeyUrl(url, clock=lambda: clock[0]),
+        roles={"Detective": "investigator"},
+    )
+
+
+async def test_keys_are_fetched_once_and_kept(issuer_url: str) -> None:
+    """Ten tokens cost one question to the issuer."""
+    identify = over(issuer_url, [0.0])
+    for _ in range(10):
+        await identify(bearer(signed()))
+
+    assert 1 == Issuer.asked
+
+
+async def test_tokens_of_unknown_keys_do_not_hammer_the_issuer(issuer_url: str) -> None:
+    """A flood of forged tokens asks the issuer at most once in thirty seconds."""
+    identify = over(issuer_url, [0.0])
+    for _ in range(10):
+        with pytest.raises(IdentityRefused):
+            await identify(bearer(signed(OTHER)))
+
+    assert 1 == Issuer.asked
+
+
+async def test_known_keys_serve_on_while_the_issuer_is_away(issuer_url: str) -> None:
+    """An issuer's outage stops nobody whose key is known."""
+    clock = [0.0]
+    identify = over(issuer_url, clock)
+    await identify(bearer(signed()))
+    Issuer.status, clock[0] = 500, 1000.0
+
+    assert "T1001" == (await identify(bearer(signed()))).id
+
+
+async def test_an_issuer_never_reached_is_an_outage(issuer_url: str) -> None:
+    """Without any keys nobody is a stranger: the gate could not look."""
+    Issuer.status = 500
+    with pytest.raises(Outage):
+        await over(issuer_url, [0.0])(bearer(signed()))
+
+
+@pytest.mark.parametrize(
+    "url", ["http://id.example/jwks", "http://127.0.0.1.evil.example/jwks", "ftp://id.example/"]
+)
+def test_keys_over_plain_http_are_refused_in_settings(url: str) -> None:
+    """Keys that anybody on the way can change prove nothing; only this machine itself is trusted."""
+    with pytest.raises(SettingsError):
+        KeyUrl(url)

@@ -8,6 +8,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from ruamel.yaml import YAML
 from starlette.types import ASGIApp
@@ -17,6 +18,8 @@ from demo.walk import declare
 from gates import MINE, Gated, World, behind, build_world, copied_policies, opened
 from hostile import HostileApp, table_page
 from purposegate import load_gate
+from purposegate import settings as settings_file
+from purposegate.application import Application
 from purposegate.enforcement.asgi import PurposeGateMiddleware
 from purposegate.errors import PolicyError
 from purposegate.gate import Parts
@@ -123,7 +126,7 @@ async def test_a_withheld_tail_leaves_no_empty_page(world: World, parts: Parts) 
 async def test_a_killed_cerbos_is_503_and_its_return_is_noticed(
     world: World, records_system: ASGIApp
 ) -> None:
-    """kill -9 of the PDP: an outage with an entry, then service again without anybody's help."""
+    """A kill -9 of the PDP: an outage with an entry, then service again without anybody's help."""
     async with opened(world, "killed") as parts:
         gated = behind(world, records_system, parts)
         before = await gated.ask(world.path(world.cast.suspect))
@@ -209,8 +212,6 @@ async def test_a_broken_policy_changes_nothing(
 
 
 def _over(world: World, app: ASGIApp, gate: Any) -> Any:
-    import httpx
-
     asgi = PurposeGateMiddleware(app, gate=gate)
     token = world.issuer.token("T1001", "Detective")
     client = httpx.AsyncClient(transport=httpx.ASGITransport(app=asgi), base_url="http://r")
@@ -247,9 +248,6 @@ async def test_a_second_gate_on_the_same_ledger_is_a_shard_of_its_own(
     async with opened(own_world, "shared") as one:
         shutil.copy(own_world.home / "shared.yaml", own_world.home / "again.yaml")
         async with contextlib.AsyncExitStack() as stack:
-            from purposegate import settings as settings_file
-            from purposegate.application import Application
-
             two = await stack.enter_async_context(
                 Application(settings_file.load(own_world.home / "again.yaml"))
             )
