@@ -262,6 +262,19 @@ def test_rewritten_entry_breaks_every_proof_over_it(size1: int, drawn: st.DataOb
         verify_consistency(size1=size1, root1=ROOTS[size1], size2=size2, root2=frontier.root(), proof=proof)
 
 
+@pytest.mark.parametrize("length", [0, 31, 33, 64])
+def test_hash_of_another_length_is_named(length: int) -> None:
+    """Bytes moved over the seam between two hashes give the same node: so every hash has its length."""
+    odd = bytes(length)
+
+    with pytest.raises(ProofFailed, match="32 bytes"):
+        verify_inclusion(leaf=odd, index=0, size=1, proof=[], root=odd)
+    with pytest.raises(ProofFailed, match="32 bytes"):
+        verify_inclusion(leaf=LEAVES[0], index=0, size=2, proof=[odd], root=ROOTS[2])
+    with pytest.raises(ProofFailed, match="32 bytes"):
+        verify_consistency(size1=1, root1=ROOTS[1], size2=2, root2=ROOTS[2], proof=[odd])
+
+
 @pytest.mark.parametrize(("size1", "size2"), [(0, 0), (0, 5), (-1, 5), (6, 5), (5, MAX_SIZE + 1)])
 def test_consistency_needs_sizes_in_order(size1: int, size2: int) -> None:
     """0 < size1 <= size2 or there is no proof to make and none to believe."""
