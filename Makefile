@@ -28,10 +28,11 @@ soak: venv ## the tests that scale, at full length
 	$(BIN)/python -m pytest tests --ignore=tests/peers --soak
 
 lint: venv ## linters, strict types, the import rule
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports --no-cache
+	@status=0; \
+	for check in 'ruff check .' 'ruff format --check .' mypy 'lint-imports --no-cache'; do \
+	  echo "$$check"; $(BIN)/$$check || status=1; \
+	done; \
+	exit $$status
 
 format: venv ## rewrite the code in the house format
 	$(BIN)/ruff format .

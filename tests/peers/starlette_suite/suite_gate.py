@@ -105,6 +105,7 @@ class OnePurpose:
     """A catalogue under which every request counts as declared: Starlette's tests know nothing of declarations."""
 
     version = "1"
+    field = "access-purpose"
 
     def declared(self, request: Request) -> Declaration:
         return DECLARATION
