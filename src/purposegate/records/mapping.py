@@ -8,7 +8,13 @@ from purposegate.exchange import Request
 from purposegate.model import RecordRef
 from purposegate.reasons import Reason
 from purposegate.records.match import RouteMatch
-from purposegate.records.paths import Pairs, canonical_path, read_query, refuse_overrides
+from purposegate.records.paths import (
+    Pairs,
+    canonical_path,
+    read_query,
+    refuse_method_parameters,
+    refuse_overrides,
+)
 from purposegate.records.reading import Contents, read_contents
 from purposegate.records.redirects import Named
 from purposegate.records.routes import METHODS_WITHOUT_BODY, Route, plain_method
@@ -51,6 +57,8 @@ class Mapping:
         for place in self.contents.open:
             # Byte for byte: an open request goes upstream as it came, so no second spelling of it may count.
             if place.path.encode() == request.raw_path and plain_method(request.method) in place.methods:
+                if place.any_query:
+                    refuse_method_parameters(request.query)
                 return place.any_query or not request.query
         return False
 
@@ -83,8 +91,12 @@ class Mapping:
         match = self.match(target)
         if match is None:
             return Named(is_open=True)
+        asked = match.asked
         return Named(
-            records=frozenset(match.records), values=match.asked.open_values, has_page=bool(match.asked.page)
+            records=frozenset(match.records),
+            values=asked.open_values,
+            ignored=frozenset(asked.ignored),
+            has_page=bool(asked.page),
         )
 
 

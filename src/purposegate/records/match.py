@@ -1,7 +1,7 @@
 """One request matched to one route: what it looks up, what goes upstream, and how the answer is read and written."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
@@ -132,8 +132,14 @@ class RouteMatch:
 
     def _known(self) -> Known:
         records = frozenset(self.records)
-        values = {value for _, value in self.of.parameters.always} | {record.id for record in records}
-        return Known(request=self.received, records=records, values=self.asked.open_values | values)
+        size = self.of.parameters.of_kind(Kind.SIZE)
+        sent_for_us = {size.default} if size is not None and size.default else set()
+        return Known(
+            request=self.received,
+            records=records,
+            values=self.asked.open_values | {record.id for record in records} | sent_for_us,
+            ignored=frozenset(self.asked.ignored) | frozenset(self.of.parameters.always),
+        )
 
     def render(
         self, kept: Sequence[tuple[Sheet, Row, frozenset[str]]], *, first: Sheet, cursor: str, notice: str
@@ -154,7 +160,7 @@ class RouteMatch:
 
     def _harmless(self, known: Known, address: str, named: frozenset[RecordRef]) -> bool:
         values = known.values | {record.id for record in named}
-        wider = Known(request=known.request, records=named, values=values)
+        wider = replace(known, records=named, values=values)
         return tells_nothing_new(address, wider, self.look, trust_open=True)
 
     def _next_link(self, cursor: str) -> str:

@@ -33,10 +33,6 @@ class Kind(StrEnum):
     IGNORED = "ignored"  # accepted, means nothing, not sent on
 
 
-CLOSED = frozenset({Kind.NAMES, Kind.CHOICE, Kind.SIZE})
-"""Kinds whose values come from records.yaml or are small numbers, so that one in a link tells nothing about a record."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parameter:
     """One parameter of a route. `name` may hold `{n}`, a number of one or two digits.
@@ -54,6 +50,11 @@ class Parameter:
     repeatable: bool = False
 
     @property
+    def is_closed(self) -> bool:
+        """Whether its values come from records.yaml, so that one in a link tells nothing about a record."""
+        return bool(self.values) or self.kind in {Kind.NAMES, Kind.CHOICE}
+
+    @property
     def pattern(self) -> re.Pattern[str] | None:
         """What matches a numbered name; None for a plain one."""
         if _NUMBERED not in self.name:
@@ -63,12 +64,13 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """A query, read. `sent` goes upstream in this order; `page` is the sealed cursor.
+    """A query, read. `sent` goes upstream in this order; `ignored` does not; `page` is the sealed cursor.
 
-    `touched` are the fields that criteria, sort keys and free text read; `open_values` those values that no closed list bounds.
+    `touched` are the fields that criteria, sort keys and free text read; `open_values` what was sent that no closed list bounds.
     """
 
     sent: Pairs
+    ignored: Pairs
     page: str
     criteria: Mapping[str, str]
     touched: frozenset[str]
@@ -88,6 +90,7 @@ class Parameters:
     always: Pairs = ()
     _plain: dict[str, Parameter] = field(init=False, repr=False)
     _numbered: tuple[tuple[re.Pattern[str], Parameter], ...] = field(init=False, repr=False)
+    _kinds: dict[Kind, Parameter] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         plain, numbered = {}, []
@@ -99,6 +102,7 @@ class Parameters:
                 numbered.append((pattern, parameter))
         object.__setattr__(self, "_plain", plain)
         object.__setattr__(self, "_numbered", tuple(numbered))
+        object.__setattr__(self, "_kinds", {one.kind: one for one in reversed(self.listed)})
 
     def named(self, name: str) -> Parameter | None:
         """The parameter of this exact name, in this exact case."""
@@ -109,7 +113,7 @@ class Parameters:
 
     def of_kind(self, kind: Kind) -> Parameter | None:
         """The first parameter of a kind; `page` and `size` occur at most once."""
-        return next((parameter for parameter in self.listed if parameter.kind is kind), None)
+        return self._kinds.get(kind)
 
     def read(self, pairs: Pairs) -> Asked:
         """Read a query. Raises `RouteRefused`: parameter-unmapped, or path-ambiguous for a repeated parameter."""
@@ -128,7 +132,14 @@ class Parameters:
             page=next((value for _, value, parameter in known if parameter.kind is Kind.PAGE), ""),
             criteria=_criteria(known),
             touched=frozenset(_touched(known)),
-            open_values=frozenset(value for _, value, parameter in known if parameter.kind not in CLOSED),
+            open_values=frozenset(
+                value
+                for _, value, parameter in known
+                if not parameter.is_closed and parameter.kind not in {Kind.IGNORED, Kind.PAGE}
+            ),
+            ignored=tuple(
+                (name, value) for name, value, parameter in known if parameter.kind is Kind.IGNORED
+            ),
         )
 
     def _known(self, name: str) -> Parameter:
@@ -146,6 +157,8 @@ def _travels(parameter: Parameter, name: str, value: str) -> bool:
     match parameter.kind:
         case Kind.PAGE | Kind.IGNORED:
             return False
+        case Kind.CRITERION if parameter.values and value not in parameter.values:
+            raise _unmapped(name, f"want {', '.join(sorted(parameter.values))}.")
         case Kind.CRITERION:
             return True
         case _ if not value:

@@ -8,7 +8,7 @@ thing that is normalised is the case of hex digits in percent-encodings, because
 import re
 import unicodedata
 from collections.abc import Iterable
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from purposegate.errors import RouteRefused
 from purposegate.exchange import Headers
@@ -146,6 +146,16 @@ def _query_part(part: bytes) -> str:
     if not _QUERY_PART.fullmatch(part):
         raise _ambiguous("The query holds characters that need percent-encoding.")
     return _decode(part.decode("ascii").replace("+", "%20"), "query")
+
+
+def refuse_method_parameters(raw: bytes) -> None:
+    """Raise `RouteRefused(method-overridden)` if a query, however it is split, could replace the method.
+
+    For open places alone, whose queries are not read otherwise.
+    """
+    names = (unquote(part.partition("=")[0]) for part in re.split("[&;]", raw.decode("latin-1")))
+    if any(name.strip().lower() in METHOD_PARAMETERS for name in names):
+        raise RouteRefused(Reason.METHOD_OVERRIDDEN, "Leave out method override parameters.")
 
 
 def read_query(raw: bytes) -> Pairs:

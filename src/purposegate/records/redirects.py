@@ -23,10 +23,14 @@ _ADDRESS = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Named:
-    """What an address names: records, values that no closed list bounds, and whether it is open or carries a page token."""
+    """What an address names: records, values that no closed list bounds, parameters that mean nothing.
+
+    `is_open` where it is an open place, `has_page` where it carries a page token.
+    """
 
     records: frozenset[RecordRef] = frozenset()
     values: frozenset[str] = frozenset()
+    ignored: frozenset[tuple[str, str]] = frozenset()
     is_open: bool = False
     has_page: bool = False
 
@@ -37,11 +41,12 @@ Look = Callable[[Request], Named]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """What the principal already knows from their own request."""
+    """What the principal already knows from their own request; `ignored` also holds what the gate adds upstream."""
 
     request: Request
     records: frozenset[RecordRef]
     values: frozenset[str]
+    ignored: frozenset[tuple[str, str]]
 
 
 def _target(address: str, known: Known) -> Request | None:
@@ -76,7 +81,9 @@ def tells_nothing_new(address: str, known: Known, look: Look, *, trust_open: boo
         return False
     if named.is_open:
         return trust_open or not target.query
-    return not named.has_page and named.records <= known.records and named.values <= known.values
+    if named.has_page or not named.ignored <= known.ignored:
+        return False
+    return named.records <= known.records and named.values <= known.values
 
 
 def location_of(held: Held) -> str | None:

@@ -116,6 +116,7 @@ def _parameters(spec: Mapping[str, Any], kind: RecordKind) -> Iterator[Parameter
                     kind=Kind.CRITERION,
                     fields=(field,),
                     operator=operator.strip("_"),
+                    values=frozenset(map(str, spec.get("values", ()))),
                     repeatable=bool(spec.get("repeatable", False)),
                 )
         return

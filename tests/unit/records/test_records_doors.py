@@ -164,6 +164,8 @@ PARAMETERS = [
     "given_name__=a",
     "%5Bgiven_name%5D=a",
     "surname__exact__not=a",
+    "surname__isnull=white",
+    "surname__notblank=",
     "_unknown=1",
     "__proto__=1",
 ]
@@ -286,6 +288,12 @@ def test_a_body_on_get_is_refused(mapping: Mapping) -> None:
 def test_no_path_through_an_open_place(mapping: Mapping, address: str) -> None:
     """An open address is that path and no other spelling of it."""
     assert Reason.PATH_AMBIGUOUS is shut(mapping, get(address)).reason
+
+
+@pytest.mark.parametrize("query", ["_method=DELETE", "x;_method=DELETE", "6a3&%5Fmethod=DELETE", "_METHOD"])
+def test_an_open_place_takes_no_method_parameter(mapping: Mapping, query: str) -> None:
+    """Where any query is open, one that replaces the method is not."""
+    assert Reason.METHOD_OVERRIDDEN is shut(mapping, get(f"/-/static/app.css?{query}")).reason
 
 
 def test_head_is_open_where_get_is(mapping: Mapping) -> None:
