@@ -19,6 +19,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+from purposegate.decision import cel, sheets
 from purposegate.errors import Finding, PolicyError
 
 DOMAIN = b"purposegate-policies-v1\0"
@@ -141,9 +142,26 @@ def _sources(policy: Any) -> Iterator[tuple[str, str]]:
             yield src, str(rule.get("effect", ""))
 
 
-_RECORD_ID = re.compile(
-    r"(?:\bR|\brequest\s*\.\s*resource)\s*(?:\.\s*id\b|\[\s*[rR]?['\"]+id)|\bresource\s*\[|\brequest\s*\["
-)
+def _may_read_id(path: cel.Path) -> bool:
+    """Whether a name that an expression reads is a record's id, or something that holds one whole."""
+    record = next(
+        (root for root in (("R",), ("request", "resource")) if path.parts[: len(root)] == root), None
+    )
+    if record is None:
+        return path.parts == ("request",)
+    return path.parts[len(record) : len(record) + 1] not in {("attr",), ("kind",)}
+
+
+def reads_record_ids(files: Mapping[str, bytes]) -> bool:
+    """Whether an expression of the policies could read a record's id. True for one that cannot be read."""
+    for name, content in files.items():
+        if name.startswith("_schemas/"):
+            continue
+        sheet, faults = sheets.read(Path(name), content)
+        expressions = () if sheet is None else sheet.expressions
+        if faults or any(_may_read_id(path) for one in expressions for path in cel.paths(one.stream)):
+            return True
+    return False
 
 
 def allow_rules_of(files: Mapping[str, bytes], directory: Path = Path()) -> frozenset[str]:
@@ -164,7 +182,7 @@ def read(directory: Path) -> Bundle:
         files=MappingProxyType(files),
         digest=digest_of(files),
         allow_rules=allow_rules_of(files, directory),
-        reads_record_ids=any(_RECORD_ID.search(content.decode("utf-8")) for content in files.values()),
+        reads_record_ids=reads_record_ids(files),
     )
 
 

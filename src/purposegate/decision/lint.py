@@ -63,11 +63,11 @@ def _rooted(path: cel.Path) -> tuple[str, tuple[str, ...]] | None:
 
 
 def attributes(expression: Expression) -> Iterator[tuple[str, str]]:
-    """(`principal` or `record`, attribute) of every attribute an expression reads by name."""
+    """(`principal` or `record`, attribute) of every attribute of the vocabulary an expression reads by name."""
     for path in cel.paths(expression.stream):
-        rooted = _rooted(path)
-        if rooted is not None and rooted[1][:1] == ("attr",) and len(rooted[1]) > 1:
-            yield rooted[0], rooted[1][1]
+        whose, rest = _rooted(path) or ("", ())
+        if rest[:1] == ("attr",) and len(rest) > 1 and rest[1] in _ATTRS[whose]:
+            yield whose, rest[1]
 
 
 def _equality_alone(stream: tuple[cel.Token, ...], path: cel.Path) -> bool:

@@ -13,6 +13,7 @@ from purposegate.decision.client import DEADLINE_S, CheckClient
 from purposegate.decision.serving import UNVERIFIED, Decider, Serving
 from purposegate.decision.stamp import stamped_allow_rules
 from purposegate.errors import PdpOutage
+from purposegate.reasons import Reason
 
 _PROVING_S = 5.0
 
@@ -53,6 +54,16 @@ def is_local(address: str) -> bool:
     return address.startswith("unix:") or host in {"localhost", "127.0.0.1", "::1"}
 
 
+def _prove_default(channel: grpc.Channel) -> str:
+    try:
+        return canary.prove(channel, version="", timeout_s=_PROVING_S)
+    except PdpOutage as error:
+        if error.reason is not Reason.PDP_ANSWER_MALFORMED:
+            raise
+        hint = "If it serves no canaries, `purposegate pdp --stamp DIR` writes them beside the policies."
+        raise PdpOutage(error.reason, f"{error.detail} {hint}") from error
+
+
 class RemoteDecider(Decider):
     """Asks a Cerbos that others run. Its operator must serve the canary policies beside their own."""
 
@@ -90,7 +101,7 @@ class RemoteDecider(Decider):
                 except PdpOutage:
                     bundle = None  # not served under its digest, or unfit: the default version's canaries tell which
             if bundle is None:
-                named = canary.prove(channel, version="", timeout_s=_PROVING_S)
+                named = _prove_default(channel)
         if bundle is None:
             # Nobody can say which rules these are, so none is known to be an allow rule: no relation is accepted.
             client = CheckClient(self._address, credentials=self._credentials, deadline_s=self._deadline_s)
