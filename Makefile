@@ -21,7 +21,7 @@ demo: venv ## walk lookups through the gate in front of Datasette
 test: venv ## laws, units, real Cerbos, SQLite, Datasette
 	$(BIN)/python -m pytest tests --ignore=tests/peers
 
-test-peers: venv .cache/peers/starlette/.ready ## other projects' own test suites
+test-peers: venv .cache/peers/starlette/.ready .cache/peers/transparency/.ready ## other projects' own test suites
 	$(BIN)/python -m pytest tests/peers
 
 soak: venv ## the tests that scale, at full length
@@ -99,6 +99,11 @@ endif
 	mkdir $(@D)/source && tar -xzf $(@D)/starlette-*.tar.gz -C $(@D)/source --strip-components=1
 	@touch $@
 
+.cache/peers/transparency/.ready: requirements/peers-transparency.txt | .venv/.package
+	rm -rf $(@D) && mkdir -p $(@D)
+	$(BIN)/python $(PIP) install $(LOCKED) --target $(@D) --requirement $<
+	@touch $@
+
 # --- locks: uv, itself locked, resolves for every Python and platform at once --------------------------------------------
 UV_COMPILE = .cache/uv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
   --custom-compile-command 'make lock'
@@ -111,4 +116,5 @@ UV_COMPILE = .cache/uv/bin/uv pip compile --quiet --universal --python-version 3
 lock: .cache/uv/.ready ## resolve the locks anew from pyproject.toml
 	$(UV_COMPILE) pyproject.toml --extra demo --group dev --output-file requirements/dev.txt --upgrade
 	$(UV_COMPILE) pyproject.toml --group peers-starlette --output-file requirements/peers-starlette.txt --upgrade
+	$(UV_COMPILE) --group peers-transparency --output-file requirements/peers-transparency.txt --upgrade
 	npm install --package-lock-only --omit-lockfile-registry-resolved --no-audit --no-fund --loglevel=error
