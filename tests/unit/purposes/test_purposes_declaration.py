@@ -45,7 +45,7 @@ def test_a_reason_may_be_a_plain_string() -> None:
 
 
 @pytest.mark.parametrize(("flag", "expected"), [(b"", True), (b"=?1", True), (b"=?0", False)])
-def test_break_glass_is_a_boolean(flag: bytes, expected: bool) -> None:  # noqa: FBT001 (pytest passes by position)
+def test_break_glass_is_a_boolean(flag: bytes, expected: bool) -> None:
     """RFC 9651 writes true with or without its value, and false with it."""
     assert expected is wire.read([b"a.b;break-glass" + flag], field=FIELD).break_glass
 

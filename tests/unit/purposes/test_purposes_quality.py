@@ -37,6 +37,10 @@ LAWFUL = (
     "Datganiad tyst am fyrgleriaeth yng Nghwmtwrch",
     "Vermisster Jugendlicher am Busbahnhof gesucht",
     "Strč prst skrz krk, svědek krádeže",
+    "Reza Wert, knife wound",
+    "LGBTQ hate crime assault",
+    "Statement from Nqobile Mkhize, robbery scene",
+    "Dallas Khalsa flat search warrant prep",
     "Заявление свидетеля о краже",  # noqa: RUF001 (Cyrillic is meant)
     "Κατάθεση μάρτυρα για διάρρηξη",  # noqa: RUF001 (Greek is meant)
     "البحث عن مراهق مفقود",
@@ -74,6 +78,7 @@ EMPTY_HANDED = (
     ("фывапролд йцукен ячсмить", Fault.MASH),
     ("sdfkjh sdkfjh skdjfh", Fault.MASH),
     ("bcdfg hjklm npqrs", Fault.MASH),
+    ("kff sfgffgdd agdahdj gahkh", Fault.MASH),
     ("aaaaaaaaaa", Fault.MASH),
     ("hahaha hahaha hahaha", Fault.MASH),
     ("asdasdasd qweqweqwe", Fault.MASH),
