@@ -62,7 +62,7 @@ clean: ## remove everything that make made
 	@mkdir -p $(@D) && touch $@
 
 .venv/.dependencies: requirements/dev.txt | .cache/.python-found
-	$(PYTHON) -m venv .venv
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python $(PIP) install $(LOCKED) --requirement $<
 	@touch $@
 

@@ -6,7 +6,8 @@ One page is one story: its blocks run in order, in one clean copy of the tree, a
               `# exits N` must exit with N, all others with 0
     sh, bash  runs as a script that stops at the first failure
     python    runs; the blocks of a page share their names
-    yaml      starts with `# file: NAME.yaml`, is written there, and is valid by the product's schema of that name
+    yaml      starts with `# file: PATH.yaml`, is written there, and is valid by the product's schema of that name; below
+              policies/cerbos/ it compiles with the shipped policies beside it
     json      parses
     text      a picture, unless its info string has `command="..."`: then it is what that command prints
 
@@ -23,19 +24,24 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from markdown_it import MarkdownIt
 
 from purposegate import documents
+from purposegate.decision.binary import find
 from purposegate.errors import PolicyError
 
 ROOT = Path(__file__).parents[1]
 
 BLOCK_TIMEOUT_S = 300
 """The longest block is `make demo`, which promises 90 s; three times that, because the machine is shared."""
+
+CERBOS_POLICIES = "policies/cerbos/"
+SCHEMAS = {"purposegate": "settings"}
+"""Files whose schema has another name than they."""
 
 SET_UP = (".venv", "node_modules", ".cache")
 """What `make venv` made: linked into the copy, never made again there."""
@@ -183,17 +189,23 @@ def _run_text(block: Block, story: Story) -> None:
 
 
 def _run_yaml(block: Block, story: Story) -> None:
-    named = re.match(r"# file: ([a-z][a-z0-9-]*)\.yaml\n", block.text)
+    named = re.match(r"# file: ((?:[\w-]+/)*([\w-]+)\.yaml)\n", block.text)
     if named is None:
         raise BlockFailedError(
-            block, "a yaml block starts with `# file: NAME.yaml`, NAME being a schema of the product's"
+            block, "a yaml block starts with `# file: PATH.yaml`, where it would stand in the tree"
         )
-    path = story.folder / f"{named[1]}.yaml"
+    path = story.folder / named[1]
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(block.text, encoding="utf-8")
+    if named[1].startswith(CERBOS_POLICIES):
+        _run_script(
+            replace(block, text=f"{find(None, ROOT).path} compile --skip-tests {CERBOS_POLICIES}"), story
+        )
+        return
     try:
-        documents.read(path, named[1])
+        documents.read(path, SCHEMAS.get(named[2], named[2]))
     except FileNotFoundError as error:
-        raise BlockFailedError(block, f"the product has no schema {named[1]!r}") from error
+        raise BlockFailedError(block, f"the product has no schema for {named[1]}") from error
     except PolicyError as error:
         raise BlockFailedError(block, str(error)) from error
 

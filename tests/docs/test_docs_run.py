@@ -2,22 +2,25 @@
 
 import re
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
-from docs_blocks import ROOT, SET_UP, Block, BlockFailedError, Story, blocks, clean_copy, run
+from docs_blocks import ROOT, Block, BlockFailedError, Story, blocks, clean_copy, run
 
 PAGES = [
     page.relative_to(ROOT).as_posix() for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
 ]
+STAMPS = (".venv/.package", "node_modules/.cerbos", ".cache/wheels/.febrl")
+"""Without them, a page's `make` would set up anew what the copy is linked to."""
 LINKED = [*PAGES, "SECURITY.md", "CHANGELOG.md", "benchmarks/README.md"]
 
 
 @pytest.fixture
 def story(tmp_path: Path) -> Story:
     """A clean copy of the tree to run a page in."""
-    missing = [name for name in SET_UP if not (ROOT / name).is_dir()]
+    missing = [stamp for stamp in STAMPS if not (ROOT / stamp).exists()]
     assert not missing, f"{', '.join(missing)} missing: run `make venv` first"
     clean_copy(tmp_path)
     return Story(tmp_path)
@@ -60,6 +63,7 @@ FAULTS = {
     "yaml of no file": ("yaml", "a: 1"),
     "yaml of no schema": ("yaml", "# file: nothing-like-it.yaml\na: 1"),
     "yaml against its schema": ("yaml", "# file: purposes.yaml\na: 1"),
+    "yaml outside the tree": ("yaml", "# file: ../purposes.yaml\na: 1"),
     "json malformed": ("json", "{,}"),
     "text is not what its command prints": ('text command="echo one"', "two"),
     "text with an unknown word": ("text comand=ls", "x"),
@@ -90,6 +94,25 @@ GOOD = {
 def test_good_block_passes(info: str, text: str, tmp_path: Path) -> None:
     """A block that does what it shows passes."""
     run(block(info, text), Story(tmp_path))
+
+
+@pytest.mark.parametrize(("variable", "passes"), [("P.id", True), ("V.nobody_defined_this", False)])
+def test_cerbos_policies_compile(variable: str, passes: bool, story: Story) -> None:
+    """A policy on a page compiles beside the shipped ones, or its page fails."""
+    policy = f"""# file: policies/cerbos/resource_policies/vehicle.yaml
+apiVersion: api.cerbos.dev/v1
+resourcePolicy:
+  version: default
+  resource: vehicle
+  rules:
+    - actions: [view]
+      effect: EFFECT_ALLOW
+      roles: ["*"]
+      condition: {{match: {{expr: '{variable} == "T1001"'}}}}
+"""
+    outcome = nullcontext() if passes else pytest.raises(BlockFailedError, match=r"page\.md:2")
+    with outcome:
+        run(block("yaml", policy), story)
 
 
 def test_python_blocks_share_names(tmp_path: Path) -> None:
