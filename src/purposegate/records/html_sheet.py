@@ -84,8 +84,10 @@ class HtmlShape:
         if len(found) > MAX_ROWS:
             raise unreadable(f"more than {MAX_ROWS} rows")
         width = len(self.heads(container))
-        places = [self._places(row, kind, width, place) for place, row in enumerate(found)]
-        if any(other != places[0] for other in places):
+        places = self._places(container, found, kind)
+        if any(len(row) != width for row in found):
+            raise unreadable("a row is not as long as the heads")
+        if any(where != places[0] for where in places):
             raise unreadable("rows of one table have different columns")
         rows = tuple(
             kind.row({name: _text(row[at]) for name, at in where.items()}, place)
@@ -93,19 +95,21 @@ class HtmlShape:
         )
         return HtmlSheet(self, kind, page, found, rows, places[0] if places else {}, self._token(page))
 
-    def _places(self, row: HtmlElement, kind: RecordKind, width: int, place: int) -> Mapping[str, int]:
-        if len(row) != width:
-            raise unreadable(f"row {place} is not as long as the heads")
-        places = {}
+    def _places(
+        self, container: HtmlElement, found: Sequence[HtmlElement], kind: RecordKind
+    ) -> list[dict[str, int]]:
+        """For each row, which of its cells is which column. One search for each column, not for each row: it is slow."""
+        places: dict[HtmlElement, dict[str, int]] = {row: {} for row in found}
         for name in kind.columns:
-            cells = [cell for cell in self.cells[name](row) if cell.getparent() is row]
-            if len(cells) > 1:
-                raise unreadable(f"row {place} has two cells for {name}")
-            if cells:
-                places[name] = row.index(cells[0])
-        if len(set(places.values())) != len(places):
-            raise unreadable(f"row {place} has one cell for two columns")
-        return places
+            for cell in self.cells[name](container):
+                row = cell.getparent()
+                if row not in places:
+                    continue
+                at = row.index(cell)
+                if name in places[row] or at in places[row].values():
+                    raise unreadable(f"a row has two cells for {name}, or one for two columns")
+                places[row][name] = at
+        return list(places.values())
 
     def _token(self, page: HtmlElement) -> str:
         links = self.next(page) if self.next else []
@@ -198,7 +202,8 @@ def _only(found: Sequence[HtmlElement], what: str) -> HtmlElement:
 
 def _text(cell: HtmlElement) -> str:
     """What a reader sees in a cell; templates write an empty one as a no-break space."""
-    return str(cell.text_content()).replace("\xa0", " ").strip()
+    text = str(cell.text_content()) if len(cell) else cell.text or ""
+    return text.replace("\xa0", " ").strip()
 
 
 def _detach(element: HtmlElement) -> None:
@@ -230,8 +235,8 @@ def _prune(page: HtmlElement, whole: set[HtmlElement], frames: set[HtmlElement])
 def _scrub(root: HtmlElement, named: frozenset[RecordRef], harmless: Harmless) -> None:
     """Drop every link that leads off the mapped routes or tells more than the page may."""
     for element in root.iter(etree.Element):
-        for name in _LINKS & set(element.attrib):
-            if not harmless(element.attrib[name], named):
+        for name, address in element.items():
+            if name in _LINKS and not harmless(address, named):
                 del element.attrib[name]
 
 

@@ -4,9 +4,10 @@ A spelling that the records system would also accept but would not write itself 
 """
 
 import re
-import unicodedata
 from collections.abc import Callable
 from urllib.parse import unquote
+
+from purposegate.records.paths import CONTROLS
 
 _TILDE_SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
 _TILDE = re.compile(r"(?:[A-Za-z0-9_\-+]|~[0-9A-F]{2})+")
@@ -32,9 +33,7 @@ def _tilde(segment: str) -> str | None:
         text = unquote(segment.replace("+", " ").replace("~", "%"), errors="strict")
     except UnicodeDecodeError:
         return None
-    if any(
-        unicodedata.category(character) == "Cc" for character in text
-    ):  # the path's own check cannot see these
+    if CONTROLS.search(text):  # the path's own check cannot see these
         return None
     return text if _tilde_encoded(text) == segment else None
 

@@ -6,9 +6,8 @@ thing that is normalised is the case of hex digits in percent-encodings, because
 """
 
 import re
-import unicodedata
 from collections.abc import Iterable
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, unquote_to_bytes
 
 from purposegate.errors import RouteRefused
 from purposegate.exchange import Headers
@@ -29,6 +28,8 @@ _SEGMENT = re.compile(rb"(?:[A-Za-z0-9\-._~!$&'()*+,=:@]|%[0-9A-Fa-f]{2})*")
 _QUERY_PART = re.compile(rb"(?:[A-Za-z0-9\-._~!$'()*+,=:@/?]|%[0-9A-Fa-f]{2})*")
 _ENCODED = re.compile(r"%[0-9A-Fa-f]{2}")
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f]")
+"""Unicode's category Cc: C0 and C1 controls and DELETE."""
 # What an encoded byte must not decode to: separators that routers, rewriters and file systems split at.
 _SPLITTING = frozenset(b"/\\;?#")
 
@@ -78,21 +79,11 @@ def refuse_overrides(headers: Headers) -> None:
 
 def _decode(encoded: str, where: str) -> str:
     """Percent-decode strict UTF-8 (so no overlong forms, no surrogates), without control characters."""
-    decoded = bytearray()
-    raw = encoded.encode("ascii")
-    at = 0
-    while at < len(raw):
-        if raw[at] == ord("%"):
-            decoded.append(int(raw[at + 1 : at + 3], 16))
-            at += 3
-        else:
-            decoded.append(raw[at])
-            at += 1
     try:
-        text = decoded.decode("utf-8")
+        text = unquote_to_bytes(encoded).decode("utf-8")
     except UnicodeDecodeError:
         raise _ambiguous(f"The {where} is not valid UTF-8.") from None
-    if any(unicodedata.category(character) == "Cc" for character in text):
+    if CONTROLS.search(text):
         raise _ambiguous(f"The {where} holds control characters.")
     return text
 
