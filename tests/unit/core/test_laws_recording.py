@@ -1,7 +1,6 @@
 """Laws 1, 3 and 10: nothing leaves unrecorded, outage is not refusal, monitor mode changes release and never recording."""
 
 import asyncio
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,32 +13,13 @@ from starlette.types import ASGIApp
 from demo.walk import declare
 from gates import MINE, Gated, World, behind, opened
 from hostile import HostileApp, row_page
-from purposegate.errors import LedgerOutage, SettingsError
+from purposegate.errors import SettingsError
 from purposegate.gate import Parts
-from purposegate.model import CountKey, Entry, EntryKind, Mode, Receipt
+from purposegate.model import Entry, EntryKind, Mode, Receipt
 from purposegate.reasons import Family, Reason
+from unit_ledgers import DeadLedger
 
 pytestmark = pytest.mark.anyio
-
-
-class DeadLedger:
-    """A ledger whose disk is gone."""
-
-    def __init__(self, parts: Parts, *, after: int = 0) -> None:
-        self._real = parts.ledger
-        self._left = after
-        self.mended = False
-
-    async def append(self, entry: Entry) -> Receipt:
-        """Fail, once the entries allowed are used up."""
-        if self._left <= 0 and not self.mended:
-            raise LedgerOutage("the disk is gone")
-        self._left -= 1
-        return await self._real.append(entry)
-
-    async def counts(self, keys: Sequence[CountKey]) -> tuple[int, ...]:
-        """Reading still works."""
-        return await self._real.counts(keys)
 
 
 paths = st.sampled_from(

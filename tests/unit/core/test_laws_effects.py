@@ -1,0 +1,138 @@
+"""Law 1 on routes with effects: an intent entry is durable before the records system is asked, then the release."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.types import Receive, Scope, Send
+
+from demo.walk import declare
+from gates import Gated, World, behind, copied_policies, opened
+from hostile import HostileApp
+from purposegate.gate import Parts
+from purposegate.model import EntryKind, Mode
+from unit_ledgers import DeadLedger
+
+pytestmark = pytest.mark.anyio
+
+EXPORT = """
+  - name: person-export
+    methods: [GET]
+    path: /people/person/{id}.pdf
+    action: export
+    kind: person
+    judged: false
+"""
+TO_PARTNER = 'disclose.partner;ref="ISA/12/26";reason=%"Risk panel on Thursday: probation asked for his current address under the sharing agreement";recipient="Probation Service"'
+DISCLOSER: dict[str, Any] = {"who": "T1001", "roles": ("Discloser",), "declared": TO_PARTNER}
+
+
+class Watching(HostileApp):
+    """Remembers which entries were durable when it was asked."""
+
+    gated: Gated | None = None
+    durable: tuple[EntryKind, ...] = ()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Look at the ledger, then answer."""
+        if self.gated is not None:
+            self.durable = tuple(entry.kind for entry in self.gated.entries)
+        await super().__call__(scope, receive, send)
+
+
+@pytest.fixture(scope="module")
+async def exporting(
+    world: World, tmp_path_factory: pytest.TempPathFactory, anyio_backend: str
+) -> AsyncIterator[Parts]:
+    """Parts whose mapping has an export route, with somebody assigned to a sharing agreement."""
+    policies = copied_policies(tmp_path_factory.mktemp("exporting") / "policies")
+    with (policies / "records.yaml").open("a", encoding="utf-8") as file:
+        file.write(EXPORT)
+    for name, row in (
+        ("references.csv", "ISA/12/26,sharing-agreement,open,2020-01-01,"),
+        ("assignments.csv", "ISA/12/26,T1001,2020-01-01,"),
+    ):
+        path = Path(world.home / f"exporting-{name}")
+        path.write_text((world.home / name).read_text(encoding="utf-8") + row + "\n", encoding="utf-8")
+    changes: dict[str, Any] = {
+        "policies": str(policies),
+        "facts": {"references": "exporting-references.csv", "assignments": "exporting-assignments.csv"},
+        "identity": {"roles": {"Discloser": "disclosure_officer", "Detective": "investigator"}},
+    }
+    async with opened(world, "exporting", **changes) as parts:
+        yield parts
+
+
+def path_of(world: World) -> str:
+    return world.path(world.cast.suspect, ".pdf")
+
+
+async def test_the_intent_is_durable_before_the_records_system_is_asked(
+    world: World, exporting: Parts
+) -> None:
+    """An export asks the records system only once its intent is on disk; its release is an entry of its own."""
+    app = Watching(b"%PDF", headers=[(b"content-type", b"application/pdf")])
+    gated = app.gated = behind(world, app, exporting)
+    answer = await gated.ask(path_of(world), **DISCLOSER)
+
+    assert (200, b"%PDF", "application/pdf") == (
+        answer.status_code,
+        answer.content,
+        answer.headers["content-type"],
+    )
+    assert (EntryKind.INTENT,) == app.durable
+    assert [EntryKind.INTENT, EntryKind.RELEASE] == [entry.kind for entry in gated.entries]
+    assert gated.entries[0].lookup_id == gated.entries[1].lookup_id
+
+
+async def test_without_an_intent_the_records_system_is_not_asked(world: World, exporting: Parts) -> None:
+    """A dead ledger stops an export before it has any effect."""
+    app = HostileApp(b"%PDF")
+    answer = await behind(world, app, exporting, ledger=DeadLedger(exporting)).ask(
+        path_of(world), **DISCLOSER
+    )
+
+    assert (503, []) == (answer.status_code, app.asked)
+
+
+async def test_a_ledger_that_dies_after_the_intent_releases_nothing(world: World, exporting: Parts) -> None:
+    """The effect may have happened, and the intent says so; the file does not leave."""
+    app = HostileApp(b"%PDF")
+    answer = await behind(world, app, exporting, ledger=DeadLedger(exporting, after=1)).ask(
+        path_of(world), **DISCLOSER
+    )
+
+    assert (503, 1, False) == (answer.status_code, len(app.asked), b"%PDF" in answer.content)
+
+
+@pytest.mark.parametrize(
+    ("ask", "status"),
+    [
+        (DISCLOSER | {"declared": TO_PARTNER.partition(";recipient")[0]}, 400),
+        (DISCLOSER | {"declared": declare("investigate.crime", "CR/1042/26"), "roles": ("Detective",)}, 403),
+    ],
+)
+async def test_a_refused_export_never_reaches_the_records_system(
+    world: World, exporting: Parts, ask: dict[str, Any], status: int
+) -> None:
+    """What can be refused on the request is refused before there is any effect, without an intent."""
+    app = HostileApp(b"%PDF")
+    gated = behind(world, app, exporting)
+    answer = await gated.ask(path_of(world), **ask)
+
+    assert (status, [], [EntryKind.REFUSAL]) == (
+        answer.status_code,
+        app.asked,
+        [e.kind for e in gated.entries],
+    )
+
+
+async def test_monitor_mode_records_the_intent_too(world: World, exporting: Parts) -> None:
+    """Law 10: recording is the same whatever the mode."""
+    app = Watching(b"%PDF")
+    gated = app.gated = behind(world, app, exporting, modes={"default": Mode.MONITOR})
+    await gated.ask(path_of(world), declared=None)
+
+    assert (EntryKind.INTENT,) == app.durable
+    assert [EntryKind.INTENT, EntryKind.REFUSAL] == [entry.kind for entry in gated.entries]
