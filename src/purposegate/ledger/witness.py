@@ -71,18 +71,19 @@ class Witness:
         if keys is None:
             return Answer(404, b"this witness does not know the log\n")
         try:
-            note.verified(keys)
+            by_log = tuple(signature for _, signature in note.verified(keys))
         except ProofFailed as error:
             return Answer(403, f"{error}\n".encode())
         if request.old_size > checkpoint.size:
             return Answer(400, b"the old size is larger than the checkpoint's\n")
         try:
-            return self._continue(request, checkpoint, note)
+            # Only what the log itself signed is kept: anybody can add lines, and so make a thousand notes of one.
+            return self._continue(request, checkpoint, Note(note.text, by_log).to_bytes())
         except (LedgerOutage, SettingsError):
             _log.exception("witness state failed; no cosignature was made")
             return Answer(503, b"the witness cannot reach its state\n")
 
-    def _continue(self, request: AddCheckpoint, checkpoint: Checkpoint, note: Note) -> Answer:
+    def _continue(self, request: AddCheckpoint, checkpoint: Checkpoint, note: bytes) -> Answer:
         seen = self._store.seen(checkpoint.origin)
         if seen is None:
             return Answer(404, b"this witness does not know the log\n")
@@ -96,16 +97,16 @@ class Witness:
             # A second root for one size proves that the log forked. A failed proof may be a third party's: anybody
             # can send a published head with nonsense beside it, so these are kept apart, under a cap of their own.
             kind = "two-roots" if fault.status == 409 else "unproved"  # noqa: PLR2004
-            self._store.keep_refused(checkpoint.origin, kind, request.note, now_s)
+            self._store.keep_refused(checkpoint.origin, kind, note, now_s)
             _log.error("%s: %s, size %d after %d", checkpoint.origin, kind, checkpoint.size, seen.size)
             return fault
         if self.testing_only_stall:
             self.testing_only_stall()
-        at_s = self._store.advance(seen, checkpoint, request.note, now_s)
+        at_s = self._store.advance(seen, checkpoint, note, now_s)
         if at_s is None:
             moved = self._store.seen(checkpoint.origin) or seen
             return Answer(409, encode_size(moved.size), SIZE_MEDIA_TYPE)
-        return Answer(200, self._signer.cosign(note.text, at_s).line.encode())
+        return Answer(200, self._signer.cosign(checkpoint.text, at_s).line.encode())
 
     def latest(self, origin_hash: str) -> Answer:
         """The last head cosigned for a log, as a note with this witness's cosignature; 404 before the first."""
@@ -118,9 +119,8 @@ class Witness:
         if seen is None or not seen.note:
             return Answer(404, b"no head of this log was cosigned here\n")
         note = Note.parse(seen.note)
-        by_log = tuple(signature for _, signature in note.verified(self._keys[str(origin)]))
         cosignature = self._signer.cosign(note.text, seen.cosigned_at_s)
-        return Answer(200, Note(note.text, (*by_log, cosignature)).to_bytes())
+        return Answer(200, Note(note.text, (*note.signatures, cosignature)).to_bytes())
 
 
 def _fault(seen: Seen, checkpoint: Checkpoint, proof: tuple[bytes, ...]) -> Answer | None:

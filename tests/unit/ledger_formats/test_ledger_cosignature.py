@@ -1,6 +1,7 @@
 """Cosignatures: what a witness signs, and what nobody else can make of it."""
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -73,6 +74,16 @@ def test_time_outside_the_format_is_not_signed(at_s: int) -> None:
     """A witness does not sign a time that no verifier would read."""
     with pytest.raises(EvidenceMalformed):
         WITNESS.cosign(TEXT, at_s)
+
+
+def test_time_past_the_format_fails_even_when_it_was_signed() -> None:
+    """A time of 2**63 or more is refused, whoever signed it."""
+    signing = Ed25519PrivateKey.generate()
+    key = WitnessKey("witness.example/w1", signing.public_key().public_bytes_raw())
+    bare = signing.sign(f"cosignature/v1\ntime {2**63}\n{TEXT}".encode())
+
+    with pytest.raises(ProofFailed, match="below"):
+        key.verify(TEXT, Signature(key.name, key.key_id, (2**63).to_bytes(8, "big") + bare))
 
 
 def test_log_key_and_witness_key_are_told_apart() -> None:

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 import httpx
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from growing_log import GrowingLog
@@ -31,6 +31,9 @@ ORIGIN = "force.example/purposegate/shard-0"
 SIGNER = WitnessSigner.generate("witness.example/w1")
 LOG = GrowingLog(LogSigner.generate(ORIGIN)).grow(40)
 FORK = GrowingLog(LOG.signer).grow(5).grow(35, what="another past")
+
+# Each example makes a state file and syncs it, which costs more than everything else here.
+FEWER = settings(max_examples=max(10, settings.default.max_examples // 4)) if settings.default else settings()
 
 
 class Clock:
@@ -99,6 +102,7 @@ def test_first_head_is_cosigned_and_remembered(witness: Witness, store: WitnessS
     assert (7, LOG.roots[7]) == head_of(store)
 
 
+@FEWER
 @given(st.lists(st.integers(0, 40), min_size=1, max_size=6).map(sorted))
 def test_growing_log_is_cosigned_at_every_step(sizes: list[int]) -> None:
     """Whatever its sizes, a log that only grows is cosigned at each of them, the same one twice too."""
@@ -110,6 +114,7 @@ def test_growing_log_is_cosigned_at_every_step(sizes: list[int]) -> None:
         assert (old, LOG.roots[old]) == head_of(store)
 
 
+@FEWER
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 40), st.integers(0, 40)), max_size=12))
 def test_cosigned_heads_never_contradict_each_other(offers: list[tuple[bool, int, int]]) -> None:
     """Whatever an honest and a forked log offer in whatever order, all heads cosigned belong to one history."""
@@ -188,6 +193,27 @@ def test_two_roots_for_one_size_are_409_and_kept_as_evidence(witness: Witness, s
     assert [("two-roots", FORK.signed(10), LOG.signed(10))] == [each[:3] for each in store.refused(ORIGIN)]
 
 
+def test_refused_head_is_kept_once_whatever_lines_are_added(witness: Witness, store: WitnessStore) -> None:
+    """Strangers cannot multiply one refused head, nor have their own lines kept, by adding signatures."""
+    witness.add_checkpoint(request(0, 10))
+    for number in range(3):
+        stranger = LogSigner.generate(f"stranger.example/{number}").sign(LOG.head(20).text)
+        note = Note(LOG.head(20).text, (stranger, LOG.signer.sign(LOG.head(20).text)))
+        witness.add_checkpoint(AddCheckpoint(10, (bytes(32),), note.to_bytes()).to_bytes())
+
+    assert [("unproved", LOG.signed(20), LOG.signed(10))] == [each[:3] for each in store.refused(ORIGIN)]
+
+
+def test_head_stays_to_be_seen_after_its_key_is_gone(store: WitnessStore, clock: Clock) -> None:
+    """A head signed by a key that was since taken out of the policy is still given to whoever compares."""
+    Witness(SIGNER, [LOG.signer.verifier], store, clock).add_checkpoint(request(0, 7))
+    later = Witness(SIGNER, [LogSigner.generate(ORIGIN).verifier], store, clock)
+
+    note = Note.parse(later.latest(sha256(ORIGIN.encode()).hexdigest()).body)
+
+    assert [LOG.signer.verifier] == [key for key, _ in note.verified([LOG.signer.verifier])]
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -244,6 +270,7 @@ def test_malformed_request_is_400(witness: Witness, store: WitnessStore, body: b
     assert (0, EMPTY_ROOT) == head_of(store)
 
 
+@FEWER
 @given(st.binary(max_size=300))
 def test_any_bytes_get_an_answer(body: bytes) -> None:
     """No request makes the witness raise, and none of these is cosigned."""
