@@ -186,7 +186,6 @@ LIES = {
     "no line": "",
     "no newline": SIGNER.cosign(HEAD.text, NOW_S).line[:-1],
     "a web page": "<html>captive portal</html>\n",
-    "an answer without end": "x" * (MAX_REQUEST_BYTES + 1),
 }
 
 
@@ -198,6 +197,14 @@ def test_answer_that_is_no_cosignature_is_an_outage(
     lying.answer = Response(body)
 
     with pytest.raises(WitnessOutage):
+        lied_to.push(LOG.signed(7), LOG.prove)
+
+
+def test_answer_without_end_is_not_read_to_its_end(lied_to: WitnessClient, lying: LyingWitness) -> None:
+    """A body over the limit is given up where the limit is passed."""
+    lying.answer = Response("x" * (MAX_REQUEST_BYTES + 1))
+
+    with pytest.raises(WitnessOutage, match="without end"):
         lied_to.push(LOG.signed(7), LOG.prove)
 
 
