@@ -1,7 +1,7 @@
 """`purposegate check`: whether every policy file is in order, by itself and with the others."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -50,11 +50,8 @@ class Checked:
             return None
 
 
-def examine(policies: Path, *, cerbos: Path | None = None) -> Checked:
-    """Read and check everything below a policies directory. Blocks for the seconds that Cerbos' compiler takes.
-
-    Raises `PdpOutage` where there is no fit Cerbos to compile with: half a check is none.
-    """
+def examine(policies: Path) -> Checked:
+    """Read and check everything below a policies directory, but for what only Cerbos' own compiler can say."""
     done = Checked()
     done.catalogue = done.read(catalogue.load, policies / "purposes.yaml")
     done.routes = done.read(mapping.load, policies / "records.yaml")
@@ -62,10 +59,8 @@ def examine(policies: Path, *, cerbos: Path | None = None) -> Checked:
     done.bands = done.read(bands.load, policies / "facts.yaml")
     done.bundle = done.read(read_bundle, policies / CERBOS)
     if done.bundle is not None:
-        done.faults += compiler.findings(policies / CERBOS, binary=cerbos)
         done.faults += lint.findings(policies / CERBOS)
         done.faults += _disagreements(done, policies)
-    done.faults = list(dict.fromkeys(done.faults))
     return done
 
 
@@ -111,11 +106,20 @@ def check(policies: Path, cerbos: Path | None) -> None:
     POLICIES is the directory of purposes.yaml, records.yaml, conflicts.yaml, facts.yaml and cerbos/. Each fault is one
     line, `file:line: key: what was expected`, and the exit code is 1. Nothing is changed.
     """
-    done = examine(policies, cerbos=cerbos)
-    for fault in done.faults:
-        click.echo(str(fault))
-    if done.faults:
-        click.echo(f"{len(done.faults)} fault(s)", err=True)
+    done = examine(policies)
+    faults = set(_printed(done.faults))
+    if done.bundle is not None:
+        # Last, because where there is no fit Cerbos this raises: what was found by then is on the screen.
+        faults |= set(_printed(compiler.findings(policies / CERBOS, binary=cerbos)))
+    if faults:
+        click.echo(f"{len(faults)} fault(s)", err=True)
         sys.exit(1)
     for line in _summary(done):
         click.echo(line)
+
+
+def _printed(faults: Iterable[Finding]) -> Iterator[Finding]:
+    """Each fault once, printed."""
+    for fault in dict.fromkeys(faults):
+        click.echo(str(fault))
+        yield fault

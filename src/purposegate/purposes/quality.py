@@ -144,9 +144,10 @@ def _script(char: str) -> str:
 
 def _weight(word: str) -> int:
     """How many words a distinct run of letters counts for."""
-    if len(set(word)) == 1:
-        return 0
     script = _script(word[0])
+    # Letters of two alphabets in one word are there to look like others: no language writes so.
+    if len(set(word)) == 1 or len(_ALPHABETS.intersection(map(_script, word))) > 1:
+        return 0
     if script in _UNSPACED:
         return len(word) // 2
     return int(len(word) >= (3 if script in _ALPHABETS else 2))

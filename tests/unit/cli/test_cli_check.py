@@ -238,12 +238,14 @@ def test_words_of_other_attributes_are_left_alone(policies: Path) -> None:
 
 
 def test_no_fit_cerbos_is_no_check(policies: Path) -> None:
-    """A check without Cerbos would pass policies that do not compile; it is refused instead."""
+    """A check without Cerbos would pass policies that do not compile: it fails, once it has said what it found."""
     not_cerbos = policies.parent / "cerbos"
     not_cerbos.write_text("#!/bin/sh\necho 0.51.0\n")
     not_cerbos.chmod(0o755)
+    (policies / "facts.yaml").unlink()
 
     result = CliRunner().invoke(purposegate, ["check", "--cerbos", str(not_cerbos), str(policies)])
 
     assert result.exit_code != 0
     assert "0.51.0: too old" in str(result.exception)
+    assert f"{policies / 'facts.yaml'}:1: (file): a readable file" in result.stdout

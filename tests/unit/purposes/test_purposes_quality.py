@@ -82,6 +82,7 @@ EMPTY_HANDED = (
     ("aaaaaaaaaa", Fault.MASH),
     ("hahaha hahaha hahaha", Fault.MASH),
     ("asdasdasd qweqweqwe", Fault.MASH),
+    ("r\u043eutine p\u043elice busin\u0435ss", Fault.FEW_WORDS),
     ("burglary burglary burglary", Fault.REPEATED),
     ("Burglary, BURGLARY, burglary!", Fault.REPEATED),
     ("lol lol lol lol lol", Fault.REPEATED),
