@@ -22,6 +22,37 @@ DEFAULT_CAP_BYTES = 8 * 1024 * 1024
 """Design section 4: the largest answer the gate holds unless a route says otherwise."""
 DEFAULT_PROTECTED = "/"
 
+NEVER_RELEASED = frozenset(
+    {
+        b"location",
+        b"content-location",
+        b"link",
+        b"refresh",
+        b"set-cookie",
+        b"etag",
+        b"last-modified",
+        b"digest",
+    }
+    | {
+        b"content-digest",
+        b"repr-digest",
+        b"content-md5",
+        b"content-length",
+        b"content-type",
+        b"content-encoding",
+    }
+    | {
+        b"transfer-encoding",
+        b"content-range",
+        b"accept-ranges",
+        b"cache-control",
+        b"expires",
+        b"age",
+        b"trailer",
+    }
+)
+"""Headers that name records, tell one answer from another, or describe a body that the gate has written anew."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contents:
@@ -114,6 +145,8 @@ def _check_route(route: Route, *, judged: bool, keys: Sequence[Key], faults: Fau
         faults.add(
             (*keys, "methods"), "want GET alone: the body of another method is read for edit and export only"
         )
+    for name in sorted(route.headers & NEVER_RELEASED):
+        faults.add((*keys, "headers"), f"want no {name.decode()}: it tells of rows or describes another body")
     if not judged and route.action is not Action.EXPORT:
         faults.add((*keys, "judged"), "want true: only an export may go unjudged")
     if judged is (route.shape is None):

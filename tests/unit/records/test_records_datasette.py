@@ -372,6 +372,25 @@ async def test_a_forms_filter_redirects_to_its_plain_form(system: System) -> Non
     assert {"white"} == set(texts((await system.open(location.decode())).body, "td.col-surname"))
 
 
+@pytest.mark.parametrize(
+    "form",
+    [
+        "_sort=surname&_sort_by_desc=on",
+        "_filter_column=surname&_filter_op=isnull__1&_filter_value=",
+        "_filter_column=&_filter_op=exact&_filter_value=&_search=white&_size=5",
+        "_filter_column_1=rec_id&_filter_op_1=contains&_filter_value_1=100&surname=white",
+    ],
+)
+async def test_every_redirect_of_the_form_can_be_followed(system: System, form: str) -> None:
+    """Descending order, filters without a value and empty filters are redirected to searches that the mapping takes."""
+    match = system.match(get(f"/people/person?{form}"))
+    answer = await system.ask(match.request(Page()))
+
+    assert (302, True) == (answer.status, match.redirects_safely(answer))
+    [location] = answer.values(b"location")
+    assert NOTICE in (await system.open(location.decode())).body.decode()
+
+
 async def test_the_style_sheet_is_open(system: System) -> None:
     """The page's one asset passes unjudged, with the tag that the page gives it, and it really is there."""
     [link] = document_fromstring((await system.open(RECORD)).body).cssselect("link[rel=stylesheet]")

@@ -146,6 +146,20 @@ FAULTS = {
         "want next and a parameter",
     ),
     "view by POST": ("methods: [GET]", "methods: [POST]", 11, "routes.0.methods", "want GET alone"),
+    "header that tells": (
+        "kind: person\n",
+        "kind: person\n    headers: [x-a, etag]\n",
+        15,
+        "routes.0.headers",
+        "want no etag",
+    ),
+    "header in capitals": (
+        "kind: person\n",
+        "kind: person\n    headers: [X-A]\n",
+        15,
+        "routes.0.headers.0",
+        "want text matching",
+    ),
     "unjudged view": (
         "kind: person\n",
         "kind: person\n    judged: false\n",
