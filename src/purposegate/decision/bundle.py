@@ -206,24 +206,33 @@ def canary_files() -> dict[str, bytes]:
     return found
 
 
+def _intact(target: Path, files: Mapping[str, bytes]) -> bool:
+    try:
+        return all((target / path).read_bytes() == content for path, content in files.items())
+    except OSError:
+        return False
+
+
 def place(bundle: Bundle, parent: Path) -> Path:
     """Copy the policies and the canaries to `parent/<digest>`, readable by this account only. Blocks; idempotent.
 
-    Written beside and renamed, so that a directory under its digest is always whole. Raises `OSError`.
+    Written beside and renamed, so that a directory under its digest is whole; one that lost a file since is made anew.
+    One caller at a time. Raises `OSError`.
     """
+    files = canary_files() | dict(bundle.files)
     target = parent / bundle.digest
-    if target.is_dir():
+    if _intact(target, files):
         return target
-    beside = parent / f".{bundle.digest}.{os.getpid()}"
-    shutil.rmtree(beside, ignore_errors=True)
-    for path, content in (canary_files() | dict(bundle.files)).items():
-        written = beside / path
-        written.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        written.write_bytes(content)
+    beside = parent / f".{bundle.digest}"
+    for leftover in (target, beside):
+        shutil.rmtree(leftover, ignore_errors=True)
     try:
+        for path, content in files.items():
+            written = beside / path
+            written.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            written.write_bytes(content)
         beside.rename(target)
     except OSError:
         shutil.rmtree(beside, ignore_errors=True)
-        if not target.is_dir():  # otherwise another worker process was first, with the same bytes
-            raise
+        raise
     return target

@@ -78,7 +78,7 @@ class ManagedDecider(Decider):
 
     def _directory(self) -> Path:
         if self._private is not None:
-            return self._private.path
+            return self._private.ensure()
         if self._runtime_dir is None:
             raise unfit("the decider is not started.")
         require_private(self._runtime_dir)
@@ -89,15 +89,15 @@ class ManagedDecider(Decider):
             raise unfit("the decider is not started.")
         bundle = bundles.read(policies_dir)
         directory = self._directory()
-        try:
-            copied = bundles.place(bundle, directory)
-        except OSError as error:
-            raise unfit(f"the policies cannot be copied: {error.strerror}.") from error
         self._generation += 1
         # Workers find each other by the digest; a process of its own must not meet its own past under one name.
         name = bundle.digest[:_NAME_DIGITS] if self._shared else f"cerbos{self._generation}"
         supervisor = Supervisor(
-            self._binary, policies=copied, directory=directory, name=name, shared=self._shared
+            self._binary,
+            prepare=lambda: bundles.place(bundle, self._directory()),
+            directory=directory,
+            name=name,
+            shared=self._shared,
         )
         supervisor.start()
         serving = Serving(

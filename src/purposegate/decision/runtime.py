@@ -4,6 +4,7 @@ A lock is `flock(2)`: the kernel lets go of it with the process that held it, so
 known by its free lock and swept.
 """
 
+import contextlib
 import fcntl
 import os
 import shutil
@@ -17,7 +18,7 @@ _PREFIX = "purposegate-"
 
 
 class FileLock:
-    """An exclusive lock on a file, held until released or until this process ends."""
+    """An exclusive lock on a file or a directory, held until released or until this process ends."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -29,10 +30,11 @@ class FileLock:
         return self._descriptor >= 0
 
     def acquire(self) -> bool:
-        """Take it if it is free; never waits. Raises `OSError` where the file cannot be made."""
+        """Take it if it is free; never waits. A file that is not there is made. Raises `OSError`."""
         if self.held:
             return True
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        how = os.O_RDONLY if self._path.is_dir() else os.O_RDWR | os.O_CREAT
+        descriptor = os.open(self._path, how | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -65,7 +67,10 @@ def require_private(directory: Path) -> None:
 
 
 class RuntimeDirectory:
-    """A new private directory below `parent`, removed on `close` or, if this process is killed, by the next one's start."""
+    """A new private directory below `parent`, removed on `close` or, if this process is killed, by the next one's start.
+
+    It is locked itself, which also tells systemd-tmpfiles to leave what is in it alone.
+    """
 
     def __init__(self, parent: Path | None) -> None:
         """Sweep what dead processes left, then make a directory. Raises `PdpOutage`, `OSError`."""
@@ -75,22 +80,38 @@ class RuntimeDirectory:
         prefix = f"{_PREFIX}{os.geteuid()}-"
         sweep(base, prefix)
         self.path = Path(tempfile.mkdtemp(prefix=prefix, dir=base))
-        self._alive = FileLock(self.path / "alive")
-        self._alive.acquire()
+        self._lock = FileLock(self.path)
+        while not self._hold():  # another start swept it before it was locked
+            self.path = Path(tempfile.mkdtemp(prefix=prefix, dir=base))
+            self._lock = FileLock(self.path)
+
+    def _hold(self) -> bool:
+        try:
+            return self._lock.acquire() and self.path.is_dir()
+        except IsADirectoryError:  # gone between the look and the opening
+            return False
+
+    def ensure(self) -> Path:
+        """The directory, made anew if somebody removed it. Raises `PdpOutage`, `OSError`."""
+        if not self.path.is_dir():
+            self._lock.release()
+            require_private(self.path)
+            self._lock.acquire()
+        return self.path
 
     def close(self) -> None:
         """Remove the directory. Idempotent."""
         shutil.rmtree(self.path, ignore_errors=True)
-        self._alive.release()
+        self._lock.release()
 
 
 def sweep(base: Path, prefix: str) -> None:
-    """Remove private directories of processes that are gone. One just being made has no lock file yet and is left."""
+    """Remove private directories of processes that are gone."""
     for directory in base.glob(f"{prefix}*"):
-        lock = directory / "alive"
-        if directory.is_symlink() or not lock.is_file() or directory.stat().st_uid != os.geteuid():
-            continue
-        alive = FileLock(lock)
-        if alive.acquire():
-            shutil.rmtree(directory, ignore_errors=True)
-            alive.release()
+        with contextlib.suppress(FileNotFoundError):  # another start sweeps as well
+            if directory.is_symlink() or not directory.is_dir() or directory.stat().st_uid != os.geteuid():
+                continue
+            lock = FileLock(directory)
+            if lock.acquire():
+                shutil.rmtree(directory, ignore_errors=True)
+                lock.release()

@@ -4,8 +4,10 @@ A Cerbos starts under a name of its own; only when its canaries have sung is its
 So nobody, in this process or another that shares the directory, can ask one that is unproved.
 """
 
+import logging
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from purposegate.decision import canary
@@ -33,15 +35,21 @@ FOLLOWING_S = 0.2
 """How soon another worker process notices that the one which ran Cerbos is gone. One flock(2) a look."""
 
 
+LOG = logging.getLogger("purposegate.decision")
+
+
 class Supervisor:
     """One thread that owns one Cerbos, or follows one that another worker process owns.
 
     The thread lives as long as the child it starts: Linux ties the child to it.
     """
 
-    def __init__(self, binary: Binary, *, policies: Path, directory: Path, name: str, shared: bool) -> None:
+    def __init__(
+        self, binary: Binary, *, prepare: Callable[[], Path], directory: Path, name: str, shared: bool
+    ) -> None:
+        """Nothing runs yet. `prepare` puts the policies in place before each start and says where; one at a time."""
         self._binary = binary
-        self._policies = policies
+        self._prepare = prepare
         self._directory = directory
         self._name = name
         self._lock = FileLock(directory / f"{name}.lock") if shared else None
@@ -94,19 +102,28 @@ class Supervisor:
         delay = FIRST_DELAY_S
         while not self._stopping:
             began = time.monotonic()
-            try:
-                self._serve()
-            except PurposegateError as error:
-                self._fault = error
-            except OSError as error:
-                self._fault = unfit(f"Cerbos' directory: {error.strerror}.")
+            self._attempt()
             if not self._settled.is_set():  # the first start failed: `start` says so, and nothing is retried
                 self._settled.set()
                 break
             delay = FIRST_DELAY_S if time.monotonic() - began > STEADY_S else min(delay * 2, LONGEST_DELAY_S)
+            if not self._stopping:
+                LOG.warning("cerbos: %s Trying again in %.1f s.", self._fault, delay)
             self._pause(delay)
         if self._lock is not None:
             self._lock.release()
+
+    def _attempt(self) -> None:
+        """Serve once. Whatever ends it is kept as the fault that lookups are told."""
+        try:
+            self._serve()
+        except PurposegateError as error:
+            self._fault = error
+        except OSError as error:
+            self._fault = unfit(f"Cerbos' directory: {error.strerror}.")
+        except Exception as error:  # a thread that ended here would never bring Cerbos back
+            LOG.exception("cerbos: the supervisor failed")
+            self._fault = unfit(f"the supervisor of Cerbos failed: {type(error).__name__}.")
 
     def _serves(self) -> None:
         """A proved Cerbos stands behind the name."""
@@ -128,10 +145,11 @@ class Supervisor:
             self._follow(self._lock)
             return
         self._fault = unfit("Cerbos is being started.")
+        policies = self._prepare()
         starting = self._directory / f"{self._name}.new"
         log = self._directory / f"{self._name}.log"
         self._wake.clear()
-        child = Child(self._binary, policies=self._policies, socket=starting, log=log, exited=self._wake.set)
+        child = Child(self._binary, policies=policies, socket=starting, log=log, exited=self._wake.set)
         self._child = child
         try:
             self._prove(child, starting)
@@ -168,10 +186,10 @@ class Supervisor:
         return True
 
     def _watch(self, child: Child) -> None:
-        """Return when the child has ended, when it has stopped answering, or when told to stop."""
+        """Return when the child has ended or lost its name, when it has stopped answering, or when told to stop."""
         sick = 0
         with canary.open_channel(self.address, None) as channel:
-            while child.running and not self._stopping and sick < SICK_ANSWERS:
+            while child.running and self.socket.exists() and not self._stopping and sick < SICK_ANSWERS:
                 self._wake.wait(HEALTH_S)
                 if self._wake.is_set() or self._stopping:
                     self._wake.clear()

@@ -1,7 +1,6 @@
 """The policies in use: their digest, their copy, and what is read off them."""
 
 import hashlib
-import os
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -67,14 +66,17 @@ def test_the_copy_is_the_policies_and_the_canaries(tmp_path: Path) -> None:
     assert copied == bundle.place(read, tmp_path)
 
 
-def test_a_copy_by_another_worker_is_used(tmp_path: Path) -> None:
-    """Two workers that copy the same policies at once end with one directory and no leftovers."""
+def test_a_copy_that_was_cut_short_or_lost_a_file_is_made_anew(tmp_path: Path) -> None:
+    """What a killed process left half-written, or a cleaner took a file of, is never served."""
     read = bundle.read(POLICIES)
-    write(tmp_path / f".{read.digest}.{os.getpid()}", {"half": "written"})
+    write(tmp_path / f".{read.digest}", {"half": "written"})
     copied = bundle.place(read, tmp_path)
+    (copied / "resource_policies" / "person.yaml").unlink()
+    again = bundle.place(read, tmp_path)
 
     assert [copied] == list(tmp_path.iterdir())
-    assert not (copied / "half").exists()
+    assert (again / "resource_policies" / "person.yaml").is_file()
+    assert not (again / "half").exists()
 
 
 def test_a_symlinked_directory_of_policies_is_followed(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -283,6 +284,48 @@ async def test_loops_that_ended_are_forgotten(opened: ManagedDecider) -> None:
     assert 1 >= len(serving.client._channels)
 
 
+async def test_a_directory_that_was_cleaned_away_is_made_anew(
+    tmp_path: Path, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever tidies up temporary files takes socket and policies along; both come back by themselves."""
+    monkeypatch.setattr("purposegate.decision.supervisor.HEALTH_S", 0.05)
+    made = decider(write(tmp_path / "policies", {"a.yaml": OPEN}), runtime_dir=run)
+    await made.start()
+    before = made.pid
+    (private,) = listing(run)
+    shutil.rmtree(private)
+    await until(lambda: made.pid not in {None, before})
+    await until(lambda: made._serving is not None and made._serving.fault() is None)
+
+    assert await allowed(made)
+    assert 0o700 == stat.S_IMODE(private.stat().st_mode)
+    await made.aclose()
+
+
+async def test_a_program_that_forgets_to_close_ends_cleanly(tmp_path: Path, run: Path) -> None:
+    """Without a close the process still ends at once and quietly, and its Cerbos with it."""
+    write(tmp_path / "policies", {"a.yaml": OPEN})
+    forgetful = DYING.replace("await asyncio.sleep(600)", "return")
+    with other_process(tmp_path, run, program=forgetful) as process:
+        told, complaints = process.communicate()
+
+    assert (0, "") == (process.returncode, complaints)
+    await until(lambda: not runs(int(told)))
+
+
+async def test_directories_of_the_living_are_not_swept(tmp_path: Path, run: Path) -> None:
+    """Another start beside a running one leaves its directory alone."""
+    one, two = (decider(write(tmp_path / "policies", {"a.yaml": OPEN}), runtime_dir=run) for _ in range(2))
+    await one.start()
+    await two.start()
+
+    assert (True, True) == (await allowed(one), await allowed(two))
+    assert one.pid != two.pid
+    await one.aclose()
+    assert await allowed(two)
+    await two.aclose()
+
+
 DYING = """
 import asyncio, sys
 from pathlib import Path
@@ -298,13 +341,20 @@ asyncio.run(main())
 """
 
 
-def other_process(tmp_path: Path, run: Path, *, shared: str = "") -> "subprocess.Popen[str]":
+def other_process(
+    tmp_path: Path, run: Path, *, shared: str = "", program: str = DYING
+) -> "subprocess.Popen[str]":
     """A gate of its own in another process; it prints its Cerbos' process id once it serves."""
     run.mkdir(mode=0o700, exist_ok=True)
-    command = [sys.executable, "-c", DYING, str(tmp_path / "policies"), str(CERBOS), str(run), shared]
+    command = [sys.executable, "-c", program, str(tmp_path / "policies"), str(CERBOS), str(run), shared]
     path = os.pathsep.join(sys.path)
     return subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env={**os.environ, "PYTHONPATH": path}
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": path},
     )
 
 
