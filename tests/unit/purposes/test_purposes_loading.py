@@ -211,26 +211,73 @@ def test_what_is_left_out_is_strict(tmp_path: Path) -> None:
     assert ("a",) == purpose.family
 
 
+SMALL = """\
+version: "1"
+roles:
+  officer: Officer
+vocabularies:
+  mopi: {source: Code of Practice, terms: {life: protecting life, "1": stop}}
+references:
+  case:
+    label: case number
+    patterns: ["C[0-9]{1,4}", 'D[A-Z]?']
+    example: C1
+hollow_words: [the, inv]
+purposes:
+  respond:
+    label: Respond
+    aliases: {mopi: [life]}
+    purposes:
+      incident:
+        label: Incident
+        roles: [officer]
+        reference: {required: true, kinds: [case]}
+        reason: {required: true, words: 3}
+        justify: {words: 6}
+        originator: none
+        recipient: optional
+        when_unavailable: break-glass
+        break_glass: {roles: [officer], reference: optional}
+        aliases: {mopi: ["1"]}
+        notice: >-
+          For an incident you are assigned to.
+"""
+PIECES = (
+    "",
+    "x: 1",
+    "- y",
+    "? [a]",
+    "? {a: b}",
+    "a: &a [*a]",
+    "\t",
+    '"',
+    "{",
+    "null",
+    "1: 2",
+    "~: ~",
+    "x: 2026-13-45",
+    "[",
+)
+
+
 @given(data=st.data())
 def test_any_damage_is_found_or_harmless(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
-    """Lines cut, doubled or moved: the file loads as a catalogue, or every finding points at a line it has."""
-    lines = SHIPPED.splitlines()
+    """Lines cut, put in or changed: the file loads as a catalogue, or every finding points at a line it has."""
+    lines = SMALL.splitlines()
     at = data.draw(st.integers(0, len(lines) - 1))
-    piece = data.draw(
-        st.sampled_from(
-            ["", "  x: 1", "- y", "? [a]", "a: &a [*a]", "\t", '"', "{", lines[at] * 2, "null", "1: 2"]
-        )
-    )
-    text = "\n".join([*lines[:at], piece, *lines[at + data.draw(st.integers(0, 3)) :]])
+    margin = " " * (len(lines[at]) - len(lines[at].lstrip()))
+    put = [margin + data.draw(st.sampled_from(PIECES) | st.text(max_size=20))]
+    text = "\n".join([*lines[:at], *put, *lines[at + data.draw(st.integers(0, 3)) :]])
     path = tmp_path_factory.mktemp("damaged") / "purposes.yaml"
-    path.write_text(text, encoding="utf-8")
+    path.write_text(text, encoding="utf-8", errors="surrogatepass")
 
     loaded = _load(path)
 
     if isinstance(loaded, PolicyError):
         assert loaded.findings
+        # Python knows every line end that YAML knows, so it never counts fewer lines.
         assert all(1 <= finding.line <= len(text.splitlines()) + 1 for finding in loaded.findings)
 
 
