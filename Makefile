@@ -93,7 +93,6 @@ endif
 .cache/peers/starlette/.ready: requirements/peers-starlette.txt requirements/starlette-sdist.txt | .cache/.python-found
 	rm -rf $(@D) && $(PYTHON) -m venv $(@D)/venv
 	$(@D)/venv/bin/python $(PIP) install $(LOCKED) --requirement $<
-	$(@D)/venv/bin/python $(PIP) install --no-deps --no-build-isolation --editable .
 	$(@D)/venv/bin/python $(PIP) download --no-deps --require-hashes --no-binary :all: \
 	  --no-build-isolation --dest $(@D) --requirement requirements/starlette-sdist.txt
 	mkdir $(@D)/source && tar -xzf $(@D)/starlette-*.tar.gz -C $(@D)/source --strip-components=1
