@@ -133,10 +133,12 @@ class Attempt:
         match, lookup_facts = self.match, self.facts
         fields: dict[str, Any] = {
             **evidence.principal_fields(self.principal),
+            **evidence.request_fields(
+                self.request, self.snapshot.catalogue.field, parsed=self.declaration is not None
+            ),
             **evidence.declaration_fields(self.declaration),
             **evidence.outcome_fields(self.outcome, self.reasons, self.detail),
             "mode": self.mode.value,
-            "method": self.request.method,
             "status": self.status,
             "snapshot_digest": self.snapshot.digest,
             "facts_digest": self.snapshot.facts.digest,

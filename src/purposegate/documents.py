@@ -4,7 +4,8 @@ YAML 1.2, no tags, no duplicate keys, UTF-8. The schemas stand in `purposegate/s
 """
 
 import json
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -121,15 +122,28 @@ def parse(path: Path) -> Document:
         raise PolicyError([Finding(str(path), 1, "(yaml)", "well-formed YAML 1.2")]) from error
 
 
+def _endless(node: Any, keys: tuple[Key, ...] = ()) -> Iterator[tuple[Key, ...]]:
+    """Where `.nan` and `.inf` stand: NaN lies within every minimum and maximum of a schema, and fails no comparison."""
+    if isinstance(node, float) and not math.isfinite(node):
+        yield keys
+    elif isinstance(node, dict):
+        for key, value in node.items():
+            yield from _endless(value, (*keys, key))
+    elif isinstance(node, list):
+        for place, value in enumerate(node):
+            yield from _endless(value, (*keys, place))
+
+
 def read(path: Path, schema: str) -> Document:
     """Read and validate one file. Raises `PolicyError` with every fault found, each with its line."""
     document = parse(path)
     try:
         faults = list(validator(schema).iter_errors(document.content))
+        endless = [document.finding(keys, "a finite number") for keys in _endless(document.content)]
     except RecursionError as error:  # an alias within its own anchor
         raise PolicyError([document.finding((), TOO_DEEP)]) from error
-    if faults:
+    if faults or endless:
         # The library reports each missing key apart, and each report here names them all: say it once.
-        found = (document.finding(keys, _expected(fault)) for fault in faults for keys in _places(fault))
-        raise PolicyError(sorted(dict.fromkeys(found), key=lambda finding: finding.line))
+        found = [document.finding(keys, _expected(fault)) for fault in faults for keys in _places(fault)]
+        raise PolicyError(sorted(dict.fromkeys([*found, *endless]), key=lambda finding: finding.line))
     return document

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from purposegate.exchange import Request
 from purposegate.model import (
     Action,
     Conflict,
@@ -19,6 +20,10 @@ from purposegate.model import (
     Row,
 )
 from purposegate.reasons import Reason
+
+MAX_TARGET_BYTES = 2048
+MAX_DECLARED_BYTES = 8192
+"""What is kept of what cannot be read: enough for a hearing, too little to fill a disk with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +49,20 @@ def count_keys(principal: Principal, action: Action, rows: Iterable[Judged]) -> 
 def principal_fields(principal: Principal) -> dict[str, Any]:
     """Who asked (DPA 2018 s.62(2); EU LED Art. 25)."""
     return {"principal": principal.id, "roles": list(principal.roles)}
+
+
+def request_fields(request: Request, declared_in: str, *, parsed: bool) -> dict[str, Any]:
+    """Which door was tried and from where; and what was declared, as sent, where it could not be read."""
+    target = request.raw_path + (b"?" + request.query if request.query else b"")
+    fields = {
+        "method": request.method,
+        "target": target[:MAX_TARGET_BYTES].decode("latin-1"),
+        "peer": request.peer,
+    }
+    if not parsed:
+        lines = request.values(declared_in.lower().encode())
+        fields["declared_as_sent"] = b"\n".join(lines)[:MAX_DECLARED_BYTES].decode("latin-1")
+    return fields
 
 
 def declaration_fields(declaration: Declaration | None) -> dict[str, Any]:

@@ -18,7 +18,8 @@ WEBSOCKET = "WEBSOCKET"
 class Request:
     """One request. `raw_path` and `query` are as they were on the wire, undecoded; `path` is what the server made of it.
 
-    `body` is complete, unless `body_over_cap`: then it is what fitted the entrance's cap.
+    `body` is complete, unless `body_over_cap`: then it is what fitted the entrance's cap. `peer` is the network address that
+    the entrance saw, which is a proxy's where one stands in front.
     """
 
     method: str
@@ -28,6 +29,7 @@ class Request:
     headers: Headers = ()
     body: bytes = b""
     body_over_cap: bool = False
+    peer: str = ""
 
     def values(self, name: bytes) -> tuple[bytes, ...]:
         """Every value of a header; `name` in lower case."""

@@ -115,6 +115,7 @@ def read_request(scope: Scope, body: "_Body | None" = None) -> Request:
         headers=tuple((name.lower(), value) for name, value in scope["headers"]),
         body=b"".join(body.chunks) if body else b"",
         body_over_cap=body.more if body else False,
+        peer=str((scope.get("client") or ("",))[0]),
     )
 
 

@@ -267,3 +267,15 @@ async def test_a_ledger_that_cannot_be_made_stops_the_start(world: World, tmp_pa
     with pytest.raises(SettingsError, match="ledger"):
         async with opened(world, "blocked", ledger={"path": str(blocker / "ledger.db")}):
             pass
+
+
+async def test_a_declaration_that_cannot_be_read_is_kept_as_sent(gated: Gated) -> None:
+    """A false or broken declaration is evidence: the entry holds it verbatim, and the door that was tried."""
+    await gated.ask("/people/person.json?surname=whitlam", declared="just looking !!")
+    fields = gated.entries[-1].fields
+
+    assert ("just looking !!", "/people/person.json?surname=whitlam", "127.0.0.1") == (
+        fields["declared_as_sent"],
+        fields["target"],
+        fields["peer"],
+    )
