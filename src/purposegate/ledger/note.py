@@ -9,6 +9,7 @@
 A signature by an unknown key is ignored; a bad one by a known key rejects the whole note.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
@@ -70,7 +71,7 @@ class Signature:
 
 
 @dataclass(frozen=True, slots=True)
-class VerifierKey:
+class VerifierKey(ABC):
     """A public key with the name it signs under; a subclass for each signature type says what is signed."""
 
     name: str
@@ -88,9 +89,9 @@ class VerifierKey:
         """The 4 bytes that name this key in a signature line."""
         return key_id(self.name, self.kind, self.public)
 
+    @abstractmethod
     def signed(self, text: str, payload: bytes) -> tuple[bytes, bytes]:
         """(what was signed, the bare signature), from a note's text and a signature's payload."""
-        raise NotImplementedError
 
     def verify(self, text: str, signature: Signature) -> None:
         """Raise `ProofFailed` unless this key made `signature` over the note text."""

@@ -6,6 +6,7 @@ witness never starts without it. SQLite through apsw, one connection, durable be
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 from typing import Any, NamedTuple
@@ -60,13 +61,17 @@ class Refused(NamedTuple):
 class WitnessStore:
     """An open state file, held by one process. Any thread; one call at a time reaches the disk."""
 
-    def __init__(self, path: Path, *, vkey: str, origins: Iterable[str]) -> None:
-        """Open the file that `create` made for this key, ready for these logs. Raises SettingsError, LedgerOutage."""
+    def __init__(self, path: Path, *, vkey: str, origins: Iterable[str], vfs: str = "") -> None:
+        """Open the file that `create` made for this key, ready for these logs.
+
+        `vfs` names an SQLite VFS, for faulty disks. Raises SettingsError, LedgerOutage.
+        """
         if apsw.SQLITE_VERSION_NUMBER < OLDEST_SQLITE:
             raise SettingsError("this SQLite can lose committed writes; install apsw >= 3.54.1")
         require_local(path.absolute().parent)
         self.path = path
         self._vkey = vkey
+        self._vfs = vfs
         self._calls = Lock()
         try:
             self._held = FileLock(path.with_name(path.name + ".lock"))
@@ -101,7 +106,7 @@ class WitnessStore:
 
     def _open(self) -> apsw.Connection:
         try:
-            db = apsw.Connection(str(self.path), flags=apsw.SQLITE_OPEN_READWRITE)
+            db = apsw.Connection(str(self.path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=self._vfs or None)
         except apsw.CantOpenError as error:
             raise SettingsError(
                 f"{self.path}: no state file; restore it, or make another witness with --new-key: one that lost its"
@@ -116,13 +121,13 @@ class WitnessStore:
             # After a failed sync the kernel may show pages that the disk never got; this writes them again.
             db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
         except apsw.NotADBError as error:
-            db.close(True)
+            _drop(db)
             raise SettingsError(f"{self.path}: this is not a witness's state; nothing was changed") from error
         except apsw.Error as error:
-            db.close(True)
+            _drop(db)
             raise LedgerOutage(f"{self.path}: cannot be opened: {type(error).__name__}") from error
         except BaseException:
-            db.close(True)
+            _drop(db)
             raise
         return db
 
@@ -183,14 +188,14 @@ class WitnessStore:
                 return self._db.execute(statement, values).fetchall()
             except apsw.Error as error:
                 # The outcome is unknown, and what this connection reads next would prove nothing.
-                self._db.close(True)
+                _drop(self._db)
                 self._db = self._open()
                 raise LedgerOutage(f"{self.path}: the state failed: {type(error).__name__}") from error
 
     def close(self) -> None:
         """Let go of the file. Idempotent."""
         with self._calls:
-            self._db.close(True)
+            _drop(self._db)
             self._held.release()
 
 
@@ -205,14 +210,14 @@ def read_state(path: Path) -> tuple[str, dict[str, Seen], list[tuple[str, Refuse
             if db.pragma("application_id") != APPLICATION_ID:
                 raise SettingsError(f"{path}: this is not a witness's state")
             vkey = db.execute("SELECT vkey FROM witness").get
-            seen = db.execute(
+            seen: list[Any] = db.execute(
                 "SELECT origin, size, root, note, cosigned_at_s FROM seen ORDER BY origin"
             ).fetchall()
-            refused = db.execute(
+            refused: list[Any] = db.execute(
                 "SELECT origin, kind, note, seen, at_s FROM refused ORDER BY at_s, origin, kind, note"
             ).fetchall()
         finally:
-            db.close(True)
+            _drop(db)
     except (apsw.CantOpenError, apsw.NotADBError) as error:
         raise SettingsError(f"{path}: this is not a witness's state") from error
     except apsw.Error as error:
@@ -222,6 +227,13 @@ def read_state(path: Path) -> tuple[str, dict[str, Seen], list[tuple[str, Refuse
         {origin: Seen(*row) for origin, *row in seen},
         [(origin, Refused(*row)) for origin, *row in refused],
     )
+
+
+def _drop(db: apsw.Connection) -> None:
+    with suppress(
+        apsw.Error
+    ):  # the last checkpoint may fail as the disk does; its frames stay in the log file
+        db.close(True)
 
 
 def _fill(draft: Path, vkey: str) -> None:

@@ -352,6 +352,22 @@ def test_frontier_refuses_other_than_hashes() -> None:
         Frontier().append(b"an entry, not a hash")
 
 
+def test_full_tree_takes_no_more() -> None:
+    """A size past int64 could not be written into a head."""
+    full = Frontier.from_bytes(MAX_SIZE.to_bytes(8, "big") + bytes(63 * HASH_BYTES))
+
+    with pytest.raises(EvidenceMalformed, match="full"):
+        full.append(LEAVES[0])
+    assert MAX_SIZE == full.size
+
+
+def test_frontiers_are_equal_by_what_they_hold() -> None:
+    """Two frontiers of one tree are equal, and say their size and root."""
+    assert frontier_at(5, subtree) == frontier_at(5, subtree)
+    assert frontier_at(5, subtree) != frontier_at(6, subtree)
+    assert f"Frontier(size=5, root={ROOTS[5].hex()})" == repr(frontier_at(5, subtree))
+
+
 def test_append_returns_the_index() -> None:
     """The first leaf has index 0."""
     frontier = Frontier()

@@ -227,6 +227,13 @@ def test_second_bad_signature_of_one_key_rejects_all() -> None:
         Note(GOLANG["text"], (SIGNER.sign(GOLANG["text"]), bad)).verified([PETER])
 
 
+@pytest.mark.parametrize("length", [0, 31, 33])
+def test_public_key_has_its_length(length: int) -> None:
+    """An Ed25519 key is 32 bytes."""
+    with pytest.raises(EvidenceMalformed, match="32 bytes"):
+        LogKey("log.example", bytes(length))
+
+
 def test_colliding_keys_are_refused() -> None:
     """Two different keys of one name and id would make it unclear who signed."""
 

@@ -115,6 +115,12 @@ def test_other_spellings_of_a_proof_are_refused(raw: bytes) -> None:
         TlogProof.parse(raw)
 
 
+def test_endless_file_is_refused() -> None:
+    """A file that no proof could fill is not read."""
+    with pytest.raises(EvidenceMalformed, match="length"):
+        TlogProof.parse(PROOF.to_bytes() + bytes(4_000_000))
+
+
 def test_proof_is_no_deeper_than_a_tree() -> None:
     """A 64th hash cannot belong to any tree."""
     with pytest.raises(EvidenceMalformed):

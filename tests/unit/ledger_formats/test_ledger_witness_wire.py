@@ -95,6 +95,15 @@ def test_malformed_answer_is_refused(raw: bytes) -> None:
         parse_cosignatures(raw)
 
 
+def test_more_cosignatures_than_a_note_holds_are_refused() -> None:
+    """An answer of 101 lines could not be put under any head."""
+    line = WitnessSigner.generate("w.example").cosign("text\n", 1).line.encode()
+
+    assert 100 == len(parse_cosignatures(line * 100))
+    with pytest.raises(EvidenceMalformed, match="at most 100"):
+        parse_cosignatures(line * 101)
+
+
 @given(st.integers(0, MAX_SIZE))
 def test_size_is_read_as_written(size: int) -> None:
     """The size in a 409 answer survives."""

@@ -7,10 +7,12 @@ from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import anyio
 import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from starlette.types import Message
 
 from growing_log import GrowingLog
 from http_server import serving
@@ -391,6 +393,22 @@ def test_overtaken_clock_reading_does_not_run_backwards(store: WitnessStore) -> 
     assert 20 == store.advance(Seen(3, LOG.roots[3], b"", 0), LOG.head(4), LOG.signed(4), 10)
 
 
+def test_log_without_a_row_is_404(store: WitnessStore, clock: Clock) -> None:
+    """A key that was given to the witness and not to its store finds no memory, and so no cosignature."""
+    other = GrowingLog(LogSigner.generate("force.example/other")).grow(1)
+    witness = Witness(SIGNER, [other.signer.verifier], store, clock)
+
+    assert 404 == witness.add_checkpoint(request(0, 1, other)).status
+
+
+def test_state_that_fails_shows_no_head(witness: Witness, store: WitnessStore) -> None:
+    """When the memory cannot be read nobody is told that a log was never cosigned."""
+    store.close()
+    store.path.unlink()
+
+    assert 503 == witness.latest(sha256(ORIGIN.encode()).hexdigest()).status
+
+
 def test_state_that_fails_gives_no_cosignature(witness: Witness, store: WitnessStore) -> None:
     """When the head cannot be persisted the answer is 503 without a signature."""
     store.close()
@@ -431,6 +449,42 @@ def test_only_post_adds(http: httpx.Client) -> None:
 def test_endless_request_is_413(http: httpx.Client) -> None:
     """A body over the limit is refused without being held."""
     assert 413 == http.post("/add-checkpoint", content=b"x" * (MAX_REQUEST_BYTES + 1)).status_code
+
+
+async def _answer(witness: Witness, messages: list[Message]) -> int:
+    """The status for one POST whose body comes as these messages, and then nothing more."""
+    statuses: list[int] = []
+
+    async def receive() -> Message:
+        if messages:
+            return messages.pop(0)
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            statuses.append(message["status"])
+
+    scope = {"type": "http", "method": "POST", "path": "/add-checkpoint", "headers": [], "query_string": b""}
+    await witness_app(witness)(scope, receive, send)
+    return statuses[0]
+
+
+@pytest.mark.anyio
+async def test_request_that_never_ends_is_408(witness: Witness, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who opens a request and stays silent is let go."""
+    monkeypatch.setattr("purposegate.ledger.witness.READ_TIMEOUT_S", 0.01)
+
+    assert 408 == await _answer(witness, [{"type": "http.request", "body": b"old 0", "more_body": True}])
+
+
+@pytest.mark.anyio
+async def test_request_cut_off_is_400(witness: Witness, store: WitnessStore) -> None:
+    """A request whose sender is gone half-way is not taken for a whole one."""
+    whole = {"type": "http.request", "body": request(0, 3), "more_body": True}
+
+    assert 400 == await _answer(witness, [whole, {"type": "http.disconnect"}])
+    assert 0 == head_of(store)[0]
 
 
 def test_latest_head_is_given_to_whoever_compares(http: httpx.Client) -> None:

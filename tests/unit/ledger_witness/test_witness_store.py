@@ -1,17 +1,20 @@
 """The witness's memory: made once, never started without, refused when it is another's."""
 
+import shutil
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 import apsw
 import pytest
 
 from growing_log import GrowingLog
+from ledgers import faulty_disk
 from purposegate.errors import LedgerOutage, SettingsError
 from purposegate.ledger import witness_store
 from purposegate.ledger.merkle import EMPTY_ROOT
 from purposegate.ledger.note import LogSigner
-from purposegate.ledger.witness_store import Seen, WitnessStore
+from purposegate.ledger.witness_store import Seen, WitnessStore, read_state
 
 ORIGIN = "force.example/log"
 LOG = GrowingLog(LogSigner.generate(ORIGIN)).grow(9)
@@ -162,3 +165,127 @@ def test_read_only_folder_is_refused_with_its_reason(tmp_path: Path) -> None:
     """A folder that is not there is named."""
     with pytest.raises(SettingsError, match="folder"):
         opened(tmp_path / "gone" / "witness.db")
+
+
+def test_folder_that_cannot_be_written_takes_no_state(tmp_path: Path) -> None:
+    """Where no file can be made, that is said, and nothing is left."""
+    with pytest.raises(LedgerOutage, match="cannot be made"):
+        WitnessStore.create(tmp_path / "gone" / "witness.db", vkey=VKEY)
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_damaged_state_is_refused(path: Path) -> None:
+    """A state that was cut off is an outage, not an empty memory."""
+    content = path.read_bytes()
+    path.write_bytes(content[:4096] + bytes(len(content) - 4096))
+
+    with pytest.raises(LedgerOutage, match="cannot be opened"):
+        opened(path)
+
+
+def test_state_in_a_weaker_mode_is_refused(path: Path) -> None:
+    """Somebody who turned the log file off turned durability off."""
+    db = apsw.Connection(str(path))
+    db.pragma("journal_mode", "delete")
+    db.close()
+
+    with pytest.raises(LedgerOutage, match="WAL"):
+        opened(path)
+
+
+def test_sqlite_that_loses_commits_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A release of SQLite that can lose committed writes is not trusted with the memory."""
+    monkeypatch.setattr(apsw, "SQLITE_VERSION_NUMBER", 3_051_002)
+
+    with pytest.raises(SettingsError, match="apsw"):
+        opened(path)
+
+
+def test_state_is_shown_while_it_is_in_use(path: Path) -> None:
+    """Whoever investigates need not stop the witness."""
+    store = opened(path)
+    store.advance(Seen(0, EMPTY_ROOT, b"", 0), LOG.head(3), LOG.signed(3), 7)
+    store.keep_refused(ORIGIN, "two-roots", b"note", 8)
+
+    shown = read_state(path)
+    store.close()
+
+    assert (VKEY, {ORIGIN: Seen(3, LOG.roots[3], LOG.signed(3), 7)}) == shown[:2]
+    assert [(ORIGIN, ("two-roots", b"note", LOG.signed(3), 8))] == shown[2]
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no database" * 100], ids=["gone", "empty", "other"])
+def test_other_file_is_not_shown(tmp_path: Path, content: bytes | None) -> None:
+    """What is not a witness's state is not shown as one, nor made into one."""
+    if content is not None:
+        (tmp_path / "witness.db").write_bytes(content)
+
+    with pytest.raises(SettingsError, match="not a witness's state"):
+        read_state(tmp_path / "witness.db")
+    assert content == ((tmp_path / "witness.db").read_bytes() if content is not None else None)
+
+
+def test_damaged_state_is_not_shown(path: Path) -> None:
+    """A damaged state is an outage, not a shorter list."""
+    content = path.read_bytes()
+    path.write_bytes(content[:4096] + bytes(len(content) - 4096))
+
+    with pytest.raises(LedgerOutage, match="cannot be read"):
+        read_state(path)
+
+
+@pytest.mark.parametrize("lasting", [False, True], ids=["once", "for-good"])
+@pytest.mark.parametrize("operation", ["write", "sync"])
+def test_no_failing_write_lets_a_head_be_cosigned_and_forgotten(
+    tmp_path: Path, operation: str, *, lasting: bool
+) -> None:
+    """Whichever write or sync of five advances fails: what was confirmed is there after a crash.
+
+    The crash is a copy of the files at that moment, opened anew. Once the disk is well again, so is the witness.
+    """
+    failed_at = 1
+    while _advance_with_a_fault(tmp_path / f"{failed_at}", operation, failed_at, lasting=lasting):
+        failed_at += 1
+    assert failed_at > 5
+
+
+def _advance_with_a_fault(folder: Path, operation: str, failed_at: int, *, lasting: bool) -> bool:
+    """Advance five times with the `failed_at`th operation failing; whether it came to that."""
+    folder.mkdir()
+    WitnessStore.create(folder / "witness.db", vkey=VKEY)
+    with faulty_disk() as disk:
+        disk.fault = lambda done, _file, ordinal: (
+            done == operation and (ordinal >= failed_at if lasting else ordinal == failed_at)
+        )
+        try:
+            store = WitnessStore(folder / "witness.db", vkey=VKEY, origins=[ORIGIN], vfs=disk.name)
+        except LedgerOutage:
+            return True
+        for size in range(1, 6):
+            with suppress(LedgerOutage):
+                _advance(store, folder, size)
+        reached = disk.ordinals.get(operation, 0) >= failed_at
+        disk.fault = lambda *_: False
+        with suppress(LedgerOutage):  # the first call after a fault may be the one that opens the state anew
+            store.seen(ORIGIN)
+        _advance(store, folder, 6)
+        store.close()
+        return reached
+
+
+def _advance(store: WitnessStore, folder: Path, size: int) -> None:
+    seen = store.seen(ORIGIN)
+    assert seen is not None
+    assert store.advance(seen, LOG.head(size), LOG.signed(size), size) is not None
+    assert size == _after_a_crash(folder, size)
+
+
+def _after_a_crash(folder: Path, size: int) -> int:
+    copy = folder / f"crash-{size}"
+    copy.mkdir()
+    for file in folder.glob("witness.db*"):
+        shutil.copy(file, copy)
+    store = opened(copy / "witness.db")
+    seen = store.seen(ORIGIN)
+    store.close()
+    return seen.size if seen else -1
