@@ -18,6 +18,7 @@ from purposegate.enforcement.identity import BearerJwt, KeyFile, KeyUrl
 from purposegate.enforcement.refusal import WaysForward
 from purposegate.errors import SettingsError
 from purposegate.facts import FactsPaths, ForceFacts
+from purposegate.facts.history import History
 from purposegate.gate import Gate, Parts
 from purposegate.ledger.durable import DurableLedger, Limits
 from purposegate.purposes.catalogue import load as load_catalogue
@@ -47,6 +48,7 @@ class Application(AbstractAsyncContextManager[Parts]):
         self._stack = AsyncExitStack()
         self._retire: Callable[[], Awaitable[None]] | None = None
         self._ledger: DurableLedger | None = None
+        self._history: History | None = None
 
     async def __aenter__(self) -> Parts:
         """Open the ledger, start Cerbos, load the facts. Raises `SettingsError` or `Outage`; then nothing stays up."""
@@ -55,6 +57,8 @@ class Application(AbstractAsyncContextManager[Parts]):
             ledger = await asyncio.to_thread(_open_ledger, settings)
             stack.push_async_callback(ledger.aclose)
             self._ledger = ledger
+            # Nothing idle is kept: other workers count in the same store, and only it knows of them.
+            self._history = History(ledger.counts, idle_kept=0)
             stack.push_async_callback(self._close_decider)
             snapshot = await self.reload()
             self._stack = stack.pop_all()
@@ -93,6 +97,7 @@ class Application(AbstractAsyncContextManager[Parts]):
                 duty=settings.facts.duty,
             ),
             counts=self._ledger.counts,
+            history=self._history,
             clock=lambda: datetime.now(UTC),
         )
         identify = _identity(settings)
