@@ -4,7 +4,7 @@ Each field adds the log2 of how much likelier its agreement is for one person th
 nothing. Weights and thresholds stand in conflicts.yaml. Nothing here remembers anything or reads the register.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -53,16 +53,27 @@ class Score:
 
 
 class Names(NamedTuple):
-    """How two spellings of a name compared."""
+    """How two spellings of a name compared. `swapped` is None, or the bits for parts that stand in each other's place."""
 
     given: Part
     surname: Part
-    swapped: float
+    swapped: float | None = None
 
     @property
     def bits(self) -> float:
         """All bits of the name."""
-        return self.given.bits + self.surname.bits + self.swapped
+        return self.given.bits + self.surname.bits + (self.swapped or 0.0)
+
+    @property
+    def given_agrees(self) -> bool:
+        """Whether the given name speaks for one person; of swapped parts nobody knows which it is, so both must."""
+        return self.given.bits > 0 and (self.swapped is None or self.surname.bits > 0)
+
+    @property
+    def given_differs(self) -> bool:
+        """Whether the given name speaks for two persons."""
+        differs = self.given.level == "different"
+        return differs if self.swapped is None else differs or self.surname.level == "different"
 
 
 class Linker:
@@ -78,54 +89,76 @@ class Linker:
         return Tier.CANDIDATE if score.bits >= self._matching.candidate_bits + raised_bits else None
 
     def score(self, one: Person, other: Person) -> Score:
-        """The best that any of the names, dates of birth and addresses of the two can say. Symmetric."""
-        names = self._names(one, other)
-        birth = self._births(one, other)
-        told_apart = names.given.level == "different" and birth.level == "different"
-        where = self._addresses(one, other, in_household=told_apart)
+        """The best that any of the names, dates of birth and addresses of the two can say. Symmetric.
+
+        Every reading competes, so one more alias or date on either side can only find more.
+        """
+        homes = tuple(self._address(mine, theirs) for mine in one.places for theirs in other.places)
+        best = max(homes, key=_bits, default=())
+        readings = (
+            self._reading(one, other, names, birth, best)
+            for names in self._names(one, other)
+            for birth in self._births(one, other)
+        )
+        confirmed = self._matching.confirmed_bits
+        return max(
+            readings,
+            key=lambda score: (score.bits >= confirmed and score.kinds >= KINDS_TO_CONFIRM, score.bits),
+        )
+
+    def _reading(
+        self, one: Person, other: Person, names: Names, birth: Part, home: tuple[Line, ...]
+    ) -> Score:
+        told_apart = names.given_differs and birth.level == "different"
+        where = self._bounded(home, in_household=told_apart)
         phone = 0.0 if one.phones.isdisjoint(other.phones) else self._matching.phone
         plate = 0.0 if one.plates.isdisjoint(other.plates) else self._matching.plate
         lines: list[Line] = [
             (f"given:{names.given.level}", names.given.bits),
             (f"surname:{names.surname.level}", names.surname.bits),
-            ("swapped", names.swapped),
+            ("swapped", names.swapped or 0.0),
             (f"birth:{birth.level}", birth.bits),
             *where,
             ("phone", phone),
             ("plate", plate),
         ]
-        table = tuple((field, round(bits, 2)) for field, bits in lines if bits)
-        agreeing = (names.given.bits > 0, birth.bits > 0, sum(bits for _, bits in where) + phone + plate > 0)
+        agreeing = (names.given_agrees, birth.bits > 0, _bits(where) + phone + plate > 0)
         # A plate is one vehicle's, so it needs no second kind, unless the keeper's name says that it changed hands.
         kinds = sum(agreeing) + (1 if plate and names.bits >= 0 else 0)
-        return Score(sum(bits for _, bits in lines), table, kinds)
+        return Score(_bits(lines), tuple(line for line in lines if line[1]), kinds)
 
-    def _names(self, one: Person, other: Person) -> Names:
-        pairs = (self._name(mine, theirs) for mine in one.names for theirs in other.names)
-        return max(pairs, key=lambda names: names.bits, default=Names(MISSING, MISSING, 0.0))
+    def _names(self, one: Person, other: Person) -> Sequence[Names]:
+        pairs = [self._name(mine, theirs) for mine in one.names for theirs in other.names]
+        return pairs or [Names(MISSING, MISSING)]
 
     def _name(self, one: FoldedName, other: FoldedName) -> Names:
-        straight = Names(self._given(one.given, other.given), self._surname(one.surname, other.surname), 0.0)
+        shares = self._matching.shares
+        straight = Names(
+            self._part(one.given, other.given, (shares.given_bits,), nicknames=True),
+            self._part(one.surname, other.surname, (shares.surname_bits,), nicknames=False),
+        )
         if "exact" in {straight.given.level, straight.surname.level}:
             return straight  # one part stands where it should, so the other was not exchanged with it
+        either = (shares.given_bits, shares.surname_bits)
         crossed = Names(
-            self._given(one.given, other.surname),
-            self._surname(one.surname, other.given),
+            self._part(one.given, other.surname, either, nicknames=True),
+            self._part(one.surname, other.given, either, nicknames=True),
             self._matching.name.swapped,
         )
         return max(straight, crossed, key=lambda names: names.bits)
 
-    def _given(self, one: Word | None, other: Word | None) -> Part:
+    def _part(
+        self,
+        one: Word | None,
+        other: Word | None,
+        rarities: Sequence[Callable[[str], float]],
+        *,
+        nicknames: bool,
+    ) -> Part:
         if one is None or other is None:
             return MISSING
-        bits = self._matching.shares.given_bits
-        return self._word(one, other, min(bits(one.text), bits(other.text)), nicknames=True)
-
-    def _surname(self, one: Word | None, other: Word | None) -> Part:
-        if one is None or other is None:
-            return MISSING
-        bits = self._matching.shares.surname_bits
-        return self._word(one, other, min(bits(one.text), bits(other.text)), nicknames=False)
+        rarity = min(bits(word.text) for bits in rarities for word in (one, other))
+        return self._word(one, other, rarity, nicknames=nicknames)
 
     def _word(self, one: Word, other: Word, rarity: float, *, nicknames: bool) -> Part:
         weights = self._matching.name
@@ -150,9 +183,8 @@ class Linker:
             return Part("far", weights.far)
         return Part("different", weights.different)
 
-    def _births(self, one: Person, other: Person) -> Part:
-        pairs = (self._birth(mine, theirs) for mine in one.births for theirs in other.births)
-        return max(pairs, key=lambda part: part.bits, default=MISSING)
+    def _births(self, one: Person, other: Person) -> Sequence[Part]:
+        return [self._birth(mine, theirs) for mine in one.births for theirs in other.births] or [MISSING]
 
     def _birth(self, one: Birth, other: Birth) -> Part:
         weights = self._matching.birth
@@ -178,16 +210,14 @@ class Linker:
             return Part("year-month", weights.year_month)
         return Part("year", weights.year)
 
-    def _addresses(self, one: Person, other: Person, *, in_household: bool) -> tuple[Line, ...]:
-        weights = self._matching.address
-        pairs = (tuple(self._address(mine, theirs)) for mine in one.places for theirs in other.places)
-        best = max(pairs, key=lambda lines: sum(bits for _, bits in lines), default=())
-        found = sum(bits for _, bits in best)
+    def _bounded(self, home: tuple[Line, ...], *, in_household: bool) -> tuple[Line, ...]:
+        weights, found = self._matching.address, _bits(home)
         kept = min(max(found, weights.least), weights.most_in_household if in_household else weights.most)
-        return best if kept == found else (*best, ("address:bounded", kept - found))
+        return home if kept == found else (*home, ("address:bounded", kept - found))
 
-    def _address(self, one: Place, other: Place) -> Iterator[Line]:
+    def _address(self, one: Place, other: Place) -> tuple[Line, ...]:
         weights = self._matching.address
+        lines: list[Line] = []
         if one.postcode and other.postcode:
             wrong = OSA.distance(one.postcode, other.postcode, score_cutoff=1)
             levels = (
@@ -195,21 +225,32 @@ class Linker:
                 ("near", weights.postcode_near),
                 ("different", weights.postcode_different),
             )
-            level, bits = levels[wrong]
-            yield f"postcode:{level}", bits
+            lines.append((f"postcode:{levels[wrong][0]}", levels[wrong][1]))
         if one.number and other.number:
             same = one.number == other.number
-            yield ("number:exact", weights.number) if same else ("number:different", weights.number_different)
+            lines.append(
+                ("number:exact", weights.number) if same else ("number:different", weights.number_different)
+            )
         if one.street and other.street:
-            closeness = JaroWinkler.similarity(one.street, other.street)
-            if closeness == 1:
-                yield "street:exact", weights.street
-            elif closeness >= STREET_NEAR:
-                yield "street:near", weights.street_near
-            else:
-                yield "street:different", weights.street_different
+            grades = (weights.street, weights.street_near, weights.street_different)
+            lines.append(_alike("street", one.street, other.street, grades))
         if one.locality and other.locality:
-            if one.locality == other.locality:
-                yield "locality:exact", weights.locality
-            elif JaroWinkler.similarity(one.locality, other.locality) >= STREET_NEAR:
-                yield "locality:near", weights.locality_near
+            # One place has many names (a suburb, its city), so another name is no evidence against.
+            lines.append(
+                _alike(
+                    "locality", one.locality, other.locality, (weights.locality, weights.locality_near, 0.0)
+                )
+            )
+        return tuple(lines)
+
+
+def _bits(lines: Iterable[Line]) -> float:
+    return sum(bits for _, bits in lines)
+
+
+def _alike(field: str, one: str, other: str, grades: tuple[float, float, float]) -> Line:
+    exact, near, different = grades
+    if one == other:
+        return f"{field}:exact", exact
+    is_near = JaroWinkler.similarity(one, other) >= STREET_NEAR
+    return (f"{field}:near", near) if is_near else (f"{field}:different", different)

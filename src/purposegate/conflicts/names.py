@@ -25,7 +25,7 @@ from purposegate.model import Name
 _PLAIN = str.maketrans(
     {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "\u0131": "i"}
 )
-_GAPS = re.compile(r"[^\w]+|_+")
+_GAPS = re.compile(r"[\W_]+")
 _DROPPED = re.compile(r"['\u2018\u2019\u02bc`.]")
 
 _TITLES = frozenset(
@@ -35,7 +35,8 @@ _TITLES = frozenset(
 
 def fold(text: str) -> str:
     """Casefold, strip accents and punctuation: words of letters and digits, one space between."""
-    decomposed = unicodedata.normalize("NFKD", text.casefold())
+    # Folded on both sides: some letters that decompose into capitals are no capitals themselves.
+    decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text.casefold()).casefold())
     bare = "".join(letter for letter in decomposed if not unicodedata.combining(letter)).translate(_PLAIN)
     return _GAPS.sub(" ", _DROPPED.sub("", bare)).strip()
 
@@ -102,7 +103,7 @@ class Shares:
 def load_shares(unknown_bits: float, path: Path | None = None) -> Shares:
     """Read a table of shares: the one shipped with the package, or a force's own. Raises `PolicyError`.
 
-    CSV `part,name,per_million`, part `given` or `surname`. Shipped: names borne by at least 50 in a million in the United
+    CSV `part,name,per_million`, part `given` or `surname`. Shipped: names borne by at least 400 in a million in the United
     States census of 1990 (public domain); a force whose people bear other names replaces it.
     """
     shipped = resources.files("purposegate.conflicts").joinpath("shares.csv")

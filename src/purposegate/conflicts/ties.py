@@ -135,7 +135,7 @@ class Ties:
             declared=whose is Whose.PRINCIPAL and entry.is_declared_by(entry.principal),
             default=self._relations.by_name[entry.relation].default(entry.provenance),
             score=round(score.bits, 2),
-            table=score.table,
+            table=tuple((field, round(bits, 2)) for field, bits in score.table),
         )
 
     def _from_directory(self, staff_id: str, whose: Whose, record: Seen, today: date) -> Iterator[Conflict]:
@@ -188,7 +188,7 @@ class Ties:
             declared=False,
             default=self._relations.by_name[relation].default(DIRECTORY),
             score=round(score.bits, 2),
-            table=score.table,
+            table=tuple((field, round(bits, 2)) for field, bits in score.table),
         )
 
 

@@ -6,7 +6,8 @@ flight together are below n, and settling never raises their sum. Lookups that d
 where they would in turn. Where one in flight comes to nothing, those behind it were told a higher ordinal than in turn: too
 strict for once, never too lax.
 
-One process, one event loop. Nothing here waits while it counts, so no lock is needed; only loading awaits the ledger.
+What other processes on the same ledger have in flight is not seen, only what they made durable. One event loop: nothing here
+waits while it counts, so no lock is needed; only loading awaits the ledger.
 """
 
 import asyncio
@@ -17,9 +18,9 @@ from dataclasses import dataclass
 from purposegate.facts.bands import SIGHTS
 from purposegate.model import CountKey, Lookup, RecordRef
 
-IDLE_KEPT = 20_000
-"""Counts kept in memory with nothing in flight, about 300 bytes each. 0 asks the ledger each time, as several processes on
-one store must, since each sees only its own."""
+IDLE_KEPT = 0
+"""Counts kept in memory with nothing in flight, about 300 bytes each. None, so that gates which share a ledger see each
+other's entries; a gate that has its ledger to itself may keep some and spare the question."""
 
 
 def count_key(lookup: Lookup, record: RecordRef) -> CountKey:
@@ -84,11 +85,17 @@ class History:
         """
         places = [count_key(lookup, record) for record in records]
         keys = tuple(dict.fromkeys(places))
-        while missing := [key for key in keys if key not in self._tallies]:
-            await self._load(missing)
-        return Reserved(
-            self, keys, places
-        )  # nothing awaited since the last look: the tallies are still there
+        for key in keys:  # what is waited for does not leave memory before it was used
+            self._wanted[key] += 1
+            self._idle.pop(key, None)
+        try:
+            while missing := [key for key in keys if key not in self._tallies]:
+                await self._load(missing)
+            return Reserved(self, keys, places)
+        finally:
+            for key in keys:
+                self._wanted[key] -= 1
+                self._rest(key)
 
     async def _load(self, missing: Sequence[CountKey]) -> None:
         fresh = [key for key in missing if key not in self._loading]
@@ -115,7 +122,6 @@ class History:
         for key in keys:
             tally = self._tallies[key]
             tally.in_flight += 1
-            self._idle.pop(key, None)
             ordinals[key] = tally.durable + tally.in_flight
         return ordinals
 
