@@ -1,5 +1,6 @@
 """What ledger tests share: small ledgers, entries to put in them, and a disk that fails when told."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -39,6 +40,15 @@ def sight(number: int, principal: str = "pc-42") -> CountKey:
 def open_ledger(path: Path, **changes: Any) -> DurableLedger:
     """A ledger that the fill level of the machine's disk does not touch."""
     return DurableLedger.open(path, **{"origin": ORIGIN, "limits": NO_MARGIN, **changes})
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait until something holds that another thread brings about; past a minute it never will."""
+    for _ in range(6_000):
+        if holds():
+            return
+        time.sleep(0.01)
+    raise AssertionError("what the test waits for did not come about")
 
 
 Fault = Callable[[str, str, int], bool]

@@ -7,8 +7,14 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
+from purposegate.cli._witness import witness
 from purposegate.errors import PurposegateError
-from purposegate.ledger.verify import UNDECIDED, USAGE, verify_file
+from purposegate.ledger.policy import Policy
+from purposegate.ledger.verdict import UNDECIDED, USAGE, Evidence, Report
+from purposegate.ledger.verify import verify_file
+
+FILE = click.Path(dir_okay=False, path_type=Path)
+GIVEN = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 class LedgerGroup(click.Group):
@@ -28,32 +34,70 @@ def ledger() -> None:
     """Verify, search and export the ledger. Exit codes: 0 intact, 1 tampered, 2 cannot decide, 3 usage."""
 
 
+ledger.add_command(witness)
+
+
 @ledger.command()
-@click.argument("path", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("path", type=GIVEN)
+@click.option("--keys", "key_file", type=FILE, help="Key file; PATH.keys unless given.")
 @click.option(
-    "--keys",
-    "key_file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Key file; PATH.keys unless given.",
+    "--signer", "signer_file", type=FILE, help="Beside it lie the signed heads; PATH.signer unless given."
+)
+@click.option(
+    "--head", "heads", type=GIVEN, multiple=True, help="A signed head held elsewhere; may be repeated."
+)
+@click.option(
+    "--policy", "policy_file", type=GIVEN, help="Trusted logs and witnesses (c2sp.org/tlog-policy)."
+)
+@click.option(
+    "--require-witness", is_flag=True, help="Exit 2 unless the policy's witnesses cosigned each log."
 )
 @click.option("--leaves-only", is_flag=True, help="Leave payloads and counters out; no key is needed.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.pass_context
-def verify(ctx: click.Context, path: Path, key_file: Path | None, *, leaves_only: bool) -> None:
+def verify(ctx: click.Context, /, path: Path, **options: Any) -> None:
     """Read the whole ledger at PATH again and say whether it is what was written.
 
-    Every mismatch is printed with the entry's index, what was expected and what was found.
+    Every mismatch is printed with the entry's index, what was expected and what was found. Without a policy the logs' keys
+    are taken from the ledger itself.
     """
     try:
-        with Progress(console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task("entries", total=None)
-            report = verify_file(
-                path,
-                key_file=key_file,
-                payloads=not leaves_only,
-                progress=lambda done, total: bar.update(task, completed=done, total=total),
-            )
-    except PurposegateError as error:
-        click.echo(f"cannot decide: {error}\n{error.remedy}", err=True)
+        report = _verified(path, **options)
+    except (PurposegateError, OSError) as error:
+        remedy = error.remedy if isinstance(error, PurposegateError) else ""
+        click.echo(f"cannot decide: {error}\n{remedy}".rstrip(), err=True)
         ctx.exit(UNDECIDED)
-    click.echo(report.text())
+    click.echo(report.json() if options["as_json"] else report.text())
     ctx.exit(report.exit_code)
+
+
+def _verified(
+    path: Path,
+    *,
+    key_file: Path | None,
+    signer_file: Path | None,
+    heads: tuple[Path, ...],
+    policy_file: Path | None,
+    require_witness: bool,
+    leaves_only: bool,
+    as_json: bool,  # noqa: ARG001  # of the printing
+) -> Report:
+    if require_witness and policy_file is None:
+        raise click.UsageError("--require-witness needs --policy: it says which witnesses count")
+    policy = Policy.parse(policy_file.read_bytes()) if policy_file else None
+    evidence = Evidence(
+        key_file=key_file,
+        signer_file=signer_file,
+        heads=[head.read_bytes() for head in heads],
+        keys={str(log.key) for log in policy.logs} if policy else None,
+        policy=policy,
+        require_witness=require_witness,
+    )
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("entries", total=None)
+        return verify_file(
+            path,
+            evidence,
+            payloads=not leaves_only,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )

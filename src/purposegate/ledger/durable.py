@@ -2,41 +2,69 @@
 
 import asyncio
 import atexit
+import logging
 import os
 from collections.abc import Sequence
 from concurrent.futures import Future
+from contextlib import ExitStack
 from pathlib import Path
+from threading import Event
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from purposegate.errors import LedgerOutage, SettingsError
+from purposegate.ledger import home as files
 from purposegate.ledger import keys
+from purposegate.ledger.attest import HeadKeeper
 from purposegate.ledger.entry import check_shard, encode
-from purposegate.ledger.place import AUTO, Lock, creating, hold_shard, require_local
+from purposegate.ledger.pending import Pending, SignedHead
+from purposegate.ledger.place import AUTO, hold_shard, require_local
 from purposegate.ledger.room import Room
-from purposegate.ledger.sqlite_store import SCHEMA_VERSION, SqliteStore, create_file
+from purposegate.ledger.sqlite_store import SCHEMA_VERSION, SqliteStore
 from purposegate.ledger.store import Store
-from purposegate.ledger.writer import Limits, Pending, Writer
+from purposegate.ledger.writer import Limits, Writer
 from purposegate.model import CountKey, Entry, EntryKind, Receipt
 
 __all__ = ["DurableLedger", "Limits"]
+
+LOG = logging.getLogger("purposegate.ledger")
 
 
 class DurableLedger:
     """An open shard. `append` is durable on return; any event loop and any thread of the opening process may call it."""
 
     def __init__(
-        self, store: Store, writer: Writer, ring: keys.KeyRing, lock: Lock, *, shard: str, origin: str
+        self, store: Store, standing: files.Standing, secrets: files.Secrets, room: Room, limits: Limits
     ) -> None:
-        """Use `open`."""
+        """Use `open`. Enters the shard and serves once `_begin` was called."""
         self._store = store
-        self._writer = writer
-        self._ring = ring
-        self._lock = lock
+        self._ring = secrets.ring
+        self._room = room
+        self._signer = standing.signer
+        self._lost = standing.lost
         self._pid = os.getpid()
         self._closed = False
-        self.shard = shard
-        self.origin = origin
+        self._resources = ExitStack()
+        self._due = Event()
+        self.shard = standing.name
+        self.origin = standing.signer.origin
+        self._writer = Writer(
+            store,
+            shard=self.shard,
+            head=store.enter(self.shard, standing.signer.key),
+            cipher=keys.Cipher(secrets.ring, self.origin),
+            room=room,
+            limits=limits,
+            committed=self._due.set,
+        )
+        self._keeper = HeadKeeper(
+            standing.signer,
+            head=lambda: self._writer.head,
+            subtrees=store.subtrees,
+            keep=self._keep,
+            disown=self._writer.disown,
+            due=self._due,
+        )
 
     @classmethod
     def open(
@@ -46,47 +74,76 @@ class DurableLedger:
         origin: str,
         shard: str = AUTO,
         key_file: Path | None = None,
+        signer_file: Path | None = None,
         limits: Limits | None = None,
         vfs: str = "",
     ) -> Self:
-        """Open the SQLite ledger at `path`, making it and its key file if neither exists. Blocks for some milliseconds.
+        """Open the SQLite ledger at `path`, making it and its key files if none exists. Blocks for some milliseconds.
 
         `origin` names the log to the world (C2SP tlog-checkpoint); the shard's own origin is `<origin>/<shard>`.
-        `key_file` is `<path>.keys` unless given. `vfs` names an SQLite VFS, for encrypting or faulty disks.
+        `key_file` is `<path>.keys` and `signer_file` `<path>.signer` unless given: better elsewhere. `vfs` names an
+        SQLite VFS, for encrypting or faulty disks.
         Raises SettingsError for files that are not this ledger's, with nothing changed, and LedgerOutage for disks and locks.
         """
         limits = limits or Limits()
-        path = path.absolute()
-        key_file = (key_file or path.with_name(path.name + ".keys")).absolute()
         _check_names(origin, shard)
-        require_local(path.parent)
+        home = files.Home.of(path, origin, key_file, signer_file)
+        require_local(home.path.parent)
         room = Room(
-            path.parent,
+            home.path.parent,
             watermark_bytes=limits.watermark_bytes,
-            ballast=path.with_name(path.name + ".ballast"),
+            ballast=home.path.with_name(home.path.name + ".ballast"),
             ballast_bytes=limits.ballast_bytes,
         )
-        try:
-            with creating(path):
-                ring = _prepare(path, key_file, origin, room, vfs)
-        except OSError as error:
-            raise LedgerOutage(f"{path}: cannot be made or read: {error.strerror}") from error
-        store = SqliteStore(path, vfs=vfs)
-        try:
-            _check_meta(path, store.meta, origin, ring)
-            name, lock = hold_shard(path, shard)
-        except BaseException:
-            store.close()
-            raise
-        try:
-            writer = _start(store, origin=f"{origin}/{name}", shard=name, ring=ring, room=room, limits=limits)
-        except BaseException:
-            store.close()
-            lock.release()
-            raise
-        ledger = cls(store, writer, ring, lock, shard=name, origin=origin)
+        secrets = files.prepare(home, room, vfs)
+        with ExitStack() as resources:
+            store = SqliteStore(home.path, vfs=vfs)
+            resources.callback(store.close)
+            files.recognise(home, store.meta, secrets)
+            name, lock = hold_shard(home.path, shard)
+            resources.callback(lock.release)
+            standing = files.stand(store, home, secrets, name)
+            ledger = cls(store, standing, secrets, room, limits)
+            ledger._begin()
+            ledger._resources = resources.pop_all()
         atexit.register(ledger.close)
         return ledger
+
+    def _begin(self) -> None:
+        """Write the genesis if the shard is new, and serve."""
+        try:
+            if not self._writer.head.size:
+                fields: dict[str, Any] = {
+                    "origin": self.origin,
+                    "schema": SCHEMA_VERSION,
+                    "vkey": str(self._signer.key),
+                    **({"lost": self._lost} if self._lost else {}),
+                }
+                self._writer.write_notice(EntryKind.GENESIS, fields)
+            self._room.keep_ballast()
+        except LedgerOutage:
+            raise
+        except Exception as error:
+            raise LedgerOutage(
+                f"{self.shard}: its first entry could not be written ({type(error).__name__})"
+            ) from error
+        if self._lost:
+            LOG.critical(
+                "The store is older than the last signed head of %s: writing %s",
+                self._lost["shard"],
+                self.shard,
+            )
+        self._keeper.sign()  # before the first lookup: a shard without a signed head says nothing to anybody
+        if self._keeper.fault:
+            raise LedgerOutage(f"{self.shard}: {self._keeper.fault}")
+        self._writer.start()
+        self._keeper.start()
+
+    def _keep(self, head: SignedHead) -> None:
+        if self._writer.serves:
+            self._writer.keep(head)
+        else:  # its thread has not begun or has ended, so this one may use the connection
+            self._store.keep(*head)
 
     @property
     def size(self) -> int:
@@ -149,8 +206,18 @@ class DurableLedger:
         self._closed = True
         atexit.unregister(self.close)
         self._writer.stop()
-        self._store.close()
-        self._lock.release()
+        self._keeper.stop()
+        self._resources.close()
+
+    @property
+    def signed_size(self) -> int:
+        """How many entries the last signed head covers."""
+        return self._signer.size
+
+    @property
+    def fault(self) -> str:
+        """Why the head cannot be signed at present; empty when all is well."""
+        return self._keeper.fault
 
     async def aclose(self) -> None:
         """The same without blocking the event loop."""
@@ -182,54 +249,3 @@ def _check_names(origin: str, shard: str) -> None:
         check_shard(shard)
     except ValueError as error:
         raise SettingsError(f"ledger shard: {error}") from error
-
-
-def _prepare(path: Path, key_file: Path, origin: str, room: Room, vfs: str) -> keys.KeyRing:
-    """Make what is missing, in an order that a crash may cut anywhere: the key file first, the database last."""
-    if not path.exists():
-        if not key_file.exists():
-            keys.create(key_file)
-        ring = keys.load(key_file)
-        if room.is_low():
-            raise LedgerOutage(f"{path}: too little room on the disk to begin a ledger")
-        create_file(path, {"origin": origin.encode(), **_fingerprints(ring)}, vfs=vfs)
-    elif not key_file.exists():
-        raise SettingsError(
-            f"{key_file}: the ledger's key file is gone; restore it, a new one could not read the payloads"
-        )
-    return keys.load(key_file)
-
-
-def _fingerprints(ring: keys.KeyRing) -> dict[str, bytes]:
-    return {f"key {kid}": ring.fingerprint(kid) for kid in (0, *ring.payload)}
-
-
-def _check_meta(path: Path, meta: dict[str, bytes], origin: str, ring: keys.KeyRing) -> None:
-    if meta.get("origin") != origin.encode():
-        raise SettingsError(
-            f"{path}: this ledger has another origin; mend `origin` in the settings, or name another file"
-        )
-    if any(meta.get(name) != fingerprint for name, fingerprint in _fingerprints(ring).items()):
-        raise SettingsError(
-            f"{path}: the key file belongs to another ledger; restore the one made with this file"
-        )
-
-
-def _start(
-    store: SqliteStore, *, origin: str, shard: str, ring: keys.KeyRing, room: Room, limits: Limits
-) -> Writer:
-    """Enter the shard, write its genesis if it is new, and begin to serve."""
-    head = store.enter(shard, origin)
-    writer = Writer(store, shard=shard, head=head, cipher=keys.Cipher(ring, origin), room=room, limits=limits)
-    try:
-        if not head.size:
-            writer.write_notice(EntryKind.GENESIS, {"origin": origin, "schema": SCHEMA_VERSION})
-        room.keep_ballast()
-    except LedgerOutage:
-        raise
-    except Exception as error:
-        raise LedgerOutage(
-            f"shard {shard}: its first entry could not be written ({type(error).__name__})"
-        ) from error
-    writer.start()
-    return writer

@@ -1,13 +1,21 @@
 """How a tree grows by a batch: the frontier, and the 256-wide tiles that become full. Pure."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from purposegate.ledger.merkle import HASH_BYTES, Frontier, leaf_hash, root_of
-from purposegate.ledger.store import Tile
 
 TILE_WIDTH = 256
 """tlog-tiles: 2**8 hashes a tile, so one tile level spans 8 tree levels."""
 TILE_HEIGHT = 8
+
+
+class Tile(NamedTuple):
+    """One full tile: its level and number, and 256 hashes of 32 bytes."""
+
+    level: int
+    number: int
+    hashes: bytes
 
 
 class Growth:

@@ -116,6 +116,18 @@ def write_private(path: Path, text: str) -> None:
     sync_directory(path.parent)
 
 
+def replace_private(path: Path, content: bytes) -> None:
+    """Put a file of mode 0600 in place of what stood there: after a crash one or the other is there, whole."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}.new")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+    sync_directory(path.parent)
+
+
 def sync_directory(path: Path) -> None:
     """Make names in a directory durable: a file's own fsync does not."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

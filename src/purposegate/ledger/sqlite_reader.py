@@ -1,13 +1,15 @@
 """Reading an SQLite ledger for people: verify, query, export. Read-only, on a connection of its own."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import apsw
 
+from purposegate.ledger.growth import Tile
 from purposegate.ledger.sqlite_store import MAX_INDEX, SHARD_SHIFT, open_reader
-from purposegate.ledger.store import Head, ShardRow, StoredEntry, Tile
+from purposegate.ledger.store import Head, ShardRow, StoredEntry
 
 ROWS = 1_024
 """Entries fetched at a time: some 3 MiB, so that memory stays flat however long the log is."""
@@ -26,10 +28,13 @@ class SqliteReader:
 
     def shards(self) -> list[ShardRow]:
         """Every shard, by number."""
-        rows = self._db.execute(
-            "SELECT number, name, origin, size, root, frontier, epoch FROM shard JOIN head ON shard = number ORDER BY number"
-        )
-        return [ShardRow(number, name, origin, Head(*head)) for number, name, origin, *head in rows]
+        rows: list[Any] = self._db.execute(
+            "SELECT number, name, origin, vkey, size, root, frontier, epoch"
+            " FROM shard JOIN head ON shard = number ORDER BY number"
+        ).fetchall()
+        return [
+            ShardRow(number, name, origin, vkey, Head(*head)) for number, name, origin, vkey, *head in rows
+        ]
 
     def entries(self, shard: int, start: int, stop: int) -> Iterator[StoredEntry]:
         """Entries [start, stop), in order; missing ones are left out."""
@@ -67,8 +72,24 @@ class SqliteReader:
 
     def tiles(self, shard: int) -> Iterator[Tile]:
         """Every stored tile, lowest level first."""
-        for row in self._db.execute("SELECT l, n, data FROM tile WHERE shard = ? ORDER BY l, n", (shard,)):
+        rows: Iterator[Any] = self._db.execute(
+            "SELECT l, n, data FROM tile WHERE shard = ? ORDER BY l, n", (shard,)
+        )
+        for row in rows:
             yield Tile(*row)
+
+    def checkpoints(self, shard: int) -> list[tuple[int, bytes]]:
+        """(size, note) of every signed head kept, by size, with the cosignature lines that it has."""
+        notes: list[Any] = self._db.execute(
+            "SELECT size, note FROM ckpt WHERE shard = ? ORDER BY size", (shard,)
+        ).fetchall()
+        lines: list[Any] = self._db.execute(
+            "SELECT size, line FROM cosig WHERE shard = ? ORDER BY size, keyname", (shard,)
+        ).fetchall()
+        added: defaultdict[int, bytes] = defaultdict(bytes)
+        for size, line in lines:
+            added[size] += line.encode()
+        return [(size, note + added[size]) for size, note in notes]
 
     def counters(self) -> Iterator[tuple[int, bytes, int]]:
         """(shard, token, n) of every counter."""

@@ -15,15 +15,16 @@ from threading import Lock
 import apsw
 
 from purposegate.errors import LedgerDamaged, LedgerOutage, SettingsError
-from purposegate.ledger.growth import tile_root
 from purposegate.ledger.keys import sync_directory
 from purposegate.ledger.merkle import EMPTY_ROOT, Frontier
+from purposegate.ledger.note import LogKey
 from purposegate.ledger.store import (
     Batch,
     Head,
     StoreBusyError,
     StoreForkedError,
 )
+from purposegate.ledger.subtrees import Subtrees
 
 APPLICATION_ID = 0x50474C31
 """`PGL1` in the file's header, so that another program's database is never taken for a ledger."""
@@ -34,6 +35,7 @@ FULL = 2
 """PRAGMA synchronous = FULL: one fdatasync a commit in WAL mode. NORMAL has none and loses acknowledged entries."""
 OLDEST_SQLITE = 3_051_003
 """The first 3.51 without the WAL-reset bug."""
+MINUTE_S = 60
 LOCK_WAIT_MS = 5_000
 """Longest wait for another worker's transaction; a group commit takes about one, so this is an outage."""
 CHECKPOINT_PAGES = 4_000
@@ -43,21 +45,21 @@ SCHEMA = f"""
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {SCHEMA_VERSION};
 CREATE TABLE meta    (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE shard   (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, origin TEXT NOT NULL);
+CREATE TABLE shard   (number INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, origin TEXT NOT NULL, vkey TEXT NOT NULL);
 CREATE TABLE head    (shard INTEGER PRIMARY KEY, size INTEGER NOT NULL, root BLOB NOT NULL,
                       frontier BLOB NOT NULL, epoch INTEGER NOT NULL);
 CREATE TABLE leaf    (pos INTEGER PRIMARY KEY, data BLOB NOT NULL, h BLOB NOT NULL);
 CREATE TABLE payload (pos INTEGER PRIMARY KEY, kid INTEGER NOT NULL, nonce BLOB NOT NULL, ct BLOB NOT NULL);
 CREATE TABLE tile    (shard INTEGER, l INTEGER, n INTEGER, data BLOB NOT NULL, PRIMARY KEY (shard, l, n)) WITHOUT ROWID;
 CREATE TABLE counter (tok BLOB, shard INTEGER, n INTEGER NOT NULL, PRIMARY KEY (tok, shard)) WITHOUT ROWID;
-CREATE TABLE ckpt    (shard INTEGER, size INTEGER, note TEXT NOT NULL, PRIMARY KEY (shard, size)) WITHOUT ROWID;
+CREATE TABLE ckpt    (shard INTEGER, size INTEGER, at INTEGER NOT NULL, note BLOB NOT NULL,
+                      PRIMARY KEY (shard, size)) WITHOUT ROWID;
 CREATE TABLE cosig   (shard INTEGER, size INTEGER, keyname TEXT, line TEXT NOT NULL,
                       PRIMARY KEY (shard, size, keyname)) WITHOUT ROWID;
-CREATE TABLE term    (kind INTEGER, tok BLOB, pos INTEGER, PRIMARY KEY (kind, tok, pos)) WITHOUT ROWID;
 """ + "".join(
     f"CREATE TRIGGER {table}_{verb.lower()} BEFORE {verb} ON {table} "
     f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END;\n"
-    for table in ("leaf", "tile", "ckpt")
+    for table in ("leaf", "tile")
     for verb in ("UPDATE", "DELETE")
 )
 """The triggers stop accidents, not insiders: those are shown by verify and by the witness."""
@@ -172,6 +174,7 @@ class SqliteStore:
         self._vfs = vfs
         self._shard = -1
         self._reading = Lock()
+        self.subtrees = Subtrees(self._leaves, self._tile)
         self._reader, self.meta = open_reader(path, vfs=vfs)
         try:
             self._writer = self._open_writer()
@@ -196,15 +199,28 @@ class SqliteStore:
             raise
         return connection
 
-    def enter(self, shard: str, origin: str) -> Head:
+    def seek(self, shard: str) -> Head | None:
+        """The shard's head, or None where the store lacks it; see `store.Store`. Raises LedgerOutage."""
+        try:
+            number = self._writer.execute("SELECT number FROM shard WHERE name = ?", (shard,)).get
+            self._shard = -1 if number is None else number
+            self.subtrees = Subtrees(self._leaves, self._tile)
+            return None if number is None else self.head()
+        except (apsw.Error, StoreForkedError) as error:
+            raise LedgerOutage(
+                f"{self.path}: shard {shard} cannot be read: {type(error).__name__}"
+            ) from error
+
+    def enter(self, shard: str, key: LogKey) -> Head:
         """Take the shard; see `store.Store`. Raises LedgerOutage."""
         db = self._writer
         try:
             with db:
                 db.execute(
-                    "INSERT INTO shard (name, origin) VALUES (?, ?) ON CONFLICT DO NOTHING", (shard, origin)
+                    "INSERT INTO shard (name, origin, vkey) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+                    (shard, key.name, str(key)),
                 )
-                number, known = db.execute("SELECT number, origin FROM shard WHERE name = ?", (shard,)).get
+                number, known = db.execute("SELECT number, vkey FROM shard WHERE name = ?", (shard,)).get
                 db.execute(
                     "INSERT INTO head VALUES (?, 0, ?, ?, 0) ON CONFLICT DO NOTHING",
                     (number, EMPTY_ROOT, Frontier().to_bytes()),
@@ -214,10 +230,8 @@ class SqliteStore:
             raise LedgerOutage(
                 f"{self.path}: shard {shard} cannot be taken: {type(error).__name__}"
             ) from error
-        if known != origin:
-            raise SettingsError(
-                f"{self.path}: shard {shard} has another origin; mend `origin` in the settings"
-            )
+        if known != str(key):
+            raise SettingsError(f"{self.path}: shard {shard} was begun under another origin or signer file")
         self._shard = number
         return self.head()
 
@@ -267,19 +281,42 @@ class SqliteStore:
         )
         recheck([leaf for (leaf,) in again])
 
-    def edge(self, level: int, first: int, count: int) -> list[bytes]:
-        """Hashes of one tile level; see `store.Store`."""
-        if level == 0:
-            start = (self._shard << SHARD_SHIFT) + first
-            found = self._writer.execute(
+    def _leaves(self, first: int, count: int) -> list[bytes]:
+        start = (self._shard << SHARD_SHIFT) + first
+        with self._reading:
+            found = self._reader.execute(
                 "SELECT h FROM leaf WHERE pos >= ? AND pos < ? ORDER BY pos", (start, start + count)
             )
             return [each for (each,) in found]
-        found = self._writer.execute(
-            "SELECT data FROM tile WHERE shard = ? AND l = ? AND n >= ? AND n < ? ORDER BY n",
-            (self._shard, level - 1, first, first + count),
-        )
-        return [tile_root(each) for (each,) in found]
+
+    def _tile(self, level: int, number: int) -> bytes | None:
+        with self._reading:
+            found: bytes | None = self._reader.execute(
+                "SELECT data FROM tile WHERE shard = ? AND l = ? AND n = ?", (self._shard, level, number)
+            ).get
+        return found
+
+    def keep(self, size: int, note: bytes, at_s: int) -> None:
+        """Keep a signed head; see `store.Store`."""
+        with self._writer as db:
+            before = db.execute(
+                "SELECT size, at FROM ckpt WHERE shard = ? AND size < ? ORDER BY size DESC LIMIT 1",
+                (self._shard, size),
+            ).get
+            db.execute("INSERT OR REPLACE INTO ckpt VALUES (?, ?, ?, ?)", (self._shard, size, at_s, note))
+            if before and before[1] // MINUTE_S == at_s // MINUTE_S:
+                db.execute(
+                    "DELETE FROM ckpt WHERE shard = ?1 AND size = ?2"
+                    " AND NOT EXISTS (SELECT 1 FROM cosig WHERE shard = ?1 AND size = ?2)",
+                    (self._shard, before[0]),
+                )
+
+    def kept(self) -> bytes:
+        """The largest signed head kept, or nothing; see `store.Store`."""
+        found: bytes | None = self._writer.execute(
+            "SELECT note FROM ckpt WHERE shard = ? ORDER BY size DESC LIMIT 1", (self._shard,)
+        ).get
+        return found or b""
 
     def counts(self, tokens: Sequence[bytes]) -> list[int]:
         """How high each token stands. Raises LedgerOutage."""

@@ -9,6 +9,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from purposegate.ledger.growth import Tile
+from purposegate.ledger.note import LogKey
+from purposegate.ledger.subtrees import Subtrees
+
 
 class Head(NamedTuple):
     """A shard's head row: how many leaves, their root, the frontier's bytes, and the opening it belongs to."""
@@ -27,14 +31,6 @@ class Stored(NamedTuple):
     kid: int
     nonce: bytes
     sealed: bytes
-
-
-class Tile(NamedTuple):
-    """One full tile: its level and number, and 256 hashes of 32 bytes."""
-
-    level: int
-    number: int
-    hashes: bytes
 
 
 class Batch(NamedTuple):
@@ -59,13 +55,22 @@ class StoreForkedError(Exception):
 
 
 class Store(Protocol):
-    """The writing side. Every method blocks; all but `counts` are called from one thread.
+    """The writing side. Every method blocks; all but `counts` and `subtrees` are called from one thread.
 
     `commit` is durable on return. An exception other than the two above means *unknown*: the batch may or may not be
     there. The caller then calls `reopen`, which returns only when all that can be read is durable too, and compares heads.
     """
 
-    def enter(self, shard: str, origin: str) -> Head:
+    @property
+    def subtrees(self) -> Subtrees:
+        """Full subtrees of the shard sought or entered last, as committed. Any thread."""
+        ...
+
+    def seek(self, shard: str) -> Head | None:
+        """The shard's head, or None where the store lacks it. Changes nothing."""
+        ...
+
+    def enter(self, shard: str, key: LogKey) -> Head:
         """Take the shard, creating it if the store lacks it, and fence off every earlier holder by a new epoch."""
         ...
 
@@ -80,8 +85,12 @@ class Store(Protocol):
         """
         ...
 
-    def edge(self, level: int, first: int, count: int) -> list[bytes]:
-        """Hashes of the shard entered, of one tile level: leaf hashes for 0, roots of full tiles above."""
+    def keep(self, size: int, note: bytes, at_s: int) -> None:
+        """Keep a signed head of `size`, signed at this POSIX second; of one minute only the last, unless cosigned."""
+        ...
+
+    def kept(self) -> bytes:
+        """The note of the largest signed head kept of the shard sought or entered last; empty when there is none."""
         ...
 
     def counts(self, tokens: Sequence[bytes]) -> list[int]:
@@ -98,11 +107,12 @@ class Store(Protocol):
 
 
 class ShardRow(NamedTuple):
-    """One shard, for readers: its number in the store, name, origin, and head."""
+    """One shard, for readers: its number in the store, name, origin, verifier key and head."""
 
     number: int
     name: str
     origin: str
+    vkey: str
     head: Head
 
 

@@ -10,12 +10,10 @@ is `forked`: somebody else wrote, or the file was exchanged, and this writer nev
 on the disk: the closing entry is written, lookups are refused, and work resumes when there is room.
 """
 
-import asyncio
 import os
 import time
-from collections import Counter, defaultdict
-from collections.abc import Sequence
-from concurrent.futures import Future
+from collections import Counter
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -30,6 +28,7 @@ from purposegate.ledger.entry import Encoded, encode
 from purposegate.ledger.growth import Growth, root_after, unfinished
 from purposegate.ledger.keys import NONCE_BYTES, Cipher
 from purposegate.ledger.merkle import Frontier, leaf_hash
+from purposegate.ledger.pending import Pending, SignedHead, tell
 from purposegate.ledger.room import Room
 from purposegate.ledger.store import Batch, Head, Store, StoreBusyError, Stored, StoreForkedError
 from purposegate.model import Entry, EntryKind, Receipt
@@ -54,15 +53,6 @@ class Limits:
     """Space kept taken, and given back for the closing entry when something else has filled the disk."""
 
 
-class Pending(NamedTuple):
-    """One append under way. Without a loop, `future` is a `concurrent.futures.Future`."""
-
-    encoded: Encoded
-    lookup_id: str
-    loop: asyncio.AbstractEventLoop | None
-    future: Any
-
-
 class Doubt(NamedTuple):
     """A commit whose outcome is unknown."""
 
@@ -76,14 +66,25 @@ class Writer:
     """Serves one shard of one store. `submit` may be called from any thread; everything else runs in the writer's own."""
 
     def __init__(
-        self, store: Store, *, shard: str, head: Head, cipher: Cipher, room: Room, limits: Limits
+        self,
+        store: Store,
+        *,
+        shard: str,
+        head: Head,
+        cipher: Cipher,
+        room: Room,
+        limits: Limits,
+        committed: Callable[[], object],
     ) -> None:
+        """`committed` is called after each commit, in the writer's thread; it must return at once."""
         self._store = store
         self._shard = shard
         self._cipher = cipher
         self._room = room
         self._limits = limits
-        self._queue: SimpleQueue[Pending | None] = SimpleQueue()
+        self._queue: SimpleQueue[Pending | SignedHead | None] = SimpleQueue()
+        self._signed: SignedHead | None = None
+        self._committed = committed
         self._state = "open"
         self._why = ""
         self._doubts: list[Doubt] = []
@@ -103,6 +104,11 @@ class Writer:
         """`open`, `full`, `down`, `forked` or `closed`."""
         return self._state
 
+    @property
+    def serves(self) -> bool:
+        """Whether the thread runs, and so owns the store's connection."""
+        return self._thread.is_alive()
+
     def start(self) -> None:
         """Begin to serve."""
         self._thread.start()
@@ -118,6 +124,14 @@ class Writer:
             )
         self._queue.put(pending)
 
+    def keep(self, head: SignedHead) -> None:
+        """Have a signed head kept with the next round; of several waiting, the last."""
+        self._queue.put(head)
+
+    def disown(self, why: str) -> None:
+        """Refuse everything from now on: the signer found that the store contradicts what was signed."""
+        self._leave("forked", why)
+
     def stop(self) -> None:
         """Serve what waits, then end. Blocks until the thread is gone. Idempotent."""
         self._queue.put(None)
@@ -126,7 +140,7 @@ class Writer:
         self._leave("closed", "the ledger is closed")
 
     def _load(self, head: Head) -> None:
-        edges = [self._store.edge(*edge) for edge in unfinished(head.size)]
+        edges = [self._store.subtrees.hashes(*edge) for edge in unfinished(head.size)]
         self._head = head
         self._growth = Growth(Frontier.from_bytes(head.frontier), edges)
 
@@ -139,11 +153,12 @@ class Writer:
         stopping = False
         while not stopping:
             batch, stopping = self._gather()
-            if self._state == "open":
-                if batch:
-                    self._serve(batch)
-            else:
+            if self._state != "open":
                 self._reject(batch, self._why)
+            elif batch:
+                self._serve(batch)
+            if self._state in {"open", "full"}:
+                self._keep_signed()
             if self._state == "down" and time.monotonic() >= self._retry_at:
                 self._recover()
             elif self._state == "full" and not stopping and self._room.is_ample():
@@ -158,8 +173,11 @@ class Writer:
         try:
             item = self._queue.get(timeout=None if self._state == "open" else FIRST_RETRY_S)
             while item is not None:
-                batch.append(item)
-                room -= len(item.encoded.leaf) + len(item.encoded.payload)
+                if isinstance(item, SignedHead):
+                    self._signed = item
+                else:
+                    batch.append(item)
+                    room -= len(item.encoded.leaf) + len(item.encoded.payload)
                 if room <= 0 or len(batch) >= self._limits.batch_entries:
                     return batch, False
                 item = self._queue.get_nowait()
@@ -172,7 +190,7 @@ class Writer:
         with suppress(Empty):
             while True:
                 item = self._queue.get_nowait()
-                if item is not None:
+                if isinstance(item, Pending):
                     found.append(item)
         return found
 
@@ -193,6 +211,17 @@ class Writer:
             self._reject(batch, self._why)
         else:
             self._resolve(batch, receipts)
+
+    def _keep_signed(self) -> None:
+        signed, self._signed = self._signed, None
+        if signed is None:
+            return
+        try:
+            self._store.keep(*signed)
+        except apsw.BusyError:
+            self._signed = signed  # another worker is writing; with the next round
+        except Exception as error:  # noqa: BLE001  # as in _serve: the connection cannot be trusted further
+            self._go_down(error)
 
     # One commit
 
@@ -219,6 +248,7 @@ class Writer:
             raise
         self._doubts.pop()
         self._head, self._growth = after, growth
+        self._committed()
         return [
             Receipt(shard=self._shard, index=index, leaf_hash=each)
             for index, each in enumerate(hashes, seen.size)
@@ -329,36 +359,11 @@ class Writer:
     # Telling the callers
 
     def _resolve(self, batch: Sequence[Pending], receipts: Sequence[Receipt]) -> None:
-        self._tell([(each, receipt) for each, receipt in zip(batch, receipts, strict=True)])
+        tell([(each, receipt) for each, receipt in zip(batch, receipts, strict=True)])
 
     def _reject(self, batch: Sequence[Pending], why: str) -> None:
         self._refused += len(batch)
-        self._tell([(each, LedgerOutage(why)) for each in batch])
-
-    def _tell(self, told: Sequence[tuple[Pending, Receipt | LedgerOutage]]) -> None:
-        loops: defaultdict[asyncio.AbstractEventLoop, list[tuple[Any, Receipt | LedgerOutage]]] = defaultdict(
-            list
-        )
-        for pending, answer in told:
-            if pending.loop is None:
-                _settle([(pending.future, answer)])
-            else:
-                loops[pending.loop].append((pending.future, answer))
-        for loop, answers in loops.items():
-            with suppress(RuntimeError):  # that loop is closed: nobody waits there any more
-                loop.call_soon_threadsafe(_settle, answers)
-
-
-def _settle(
-    answers: Sequence[tuple["Future[Receipt] | asyncio.Future[Receipt]", Receipt | LedgerOutage]],
-) -> None:
-    for future, answer in answers:
-        if future.done():  # cancelled meanwhile: the entry stands, and nothing was released for it
-            continue
-        if isinstance(answer, Receipt):
-            future.set_result(answer)
-        else:
-            future.set_exception(answer)
+        tell([(each, LedgerOutage(why)) for each in batch])
 
 
 def _raised(entries: Sequence[Encoded]) -> Counter[bytes]:

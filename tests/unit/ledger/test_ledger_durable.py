@@ -219,6 +219,15 @@ def test_other_origin_is_refused(tmp_path: Path) -> None:
         open_ledger(tmp_path / "l.db", origin=ORIGIN + "x")
 
 
+def test_wrong_signer_file_is_refused(tmp_path: Path) -> None:
+    """Another ledger's signer file is refused before it puts its name to anything."""
+    open_ledger(tmp_path / "l.db").close()
+    open_ledger(tmp_path / "other.db").close()
+
+    with pytest.raises(SettingsError, match="another ledger"):
+        open_ledger(tmp_path / "l.db", signer_file=tmp_path / "other.db.signer")
+
+
 @pytest.mark.parametrize("origin", ["", "two words", "a+b", "line\n"])
 def test_odd_origins_are_refused(tmp_path: Path, origin: str) -> None:
     """An origin is also a key name, which signed notes restrict; nothing is made for one that cannot be."""
@@ -248,10 +257,9 @@ def test_foreign_file_is_refused_unchanged(tmp_path: Path, make: object) -> None
     assert callable(make)
     make(tmp_path / "l.db")
     before = (tmp_path / "l.db").read_bytes()
-    open_ledger(tmp_path / "o.db").close()
 
     with pytest.raises(SettingsError, match="not a ledger"):
-        open_ledger(tmp_path / "l.db", key_file=tmp_path / "o.db.keys")
+        open_ledger(tmp_path / "l.db")
     assert before == (tmp_path / "l.db").read_bytes()
 
 
@@ -287,6 +295,7 @@ def test_creation_cut_short_is_begun_again(tmp_path: Path) -> None:
     """What a crash leaves of a creation (a draft, a key file alone) does not stand in the way."""
     open_ledger(tmp_path / "l.db").close()
     (tmp_path / "l.db").unlink()
+    (tmp_path / "l.db.signer.shard-0.head").unlink()
     (tmp_path / ".l.db.new").write_bytes(b"half a file")
     with open_ledger(tmp_path / "l.db") as ledger:
         ledger.append_wait(entry(1))

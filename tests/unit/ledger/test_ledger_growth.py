@@ -1,9 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from purposegate.ledger.growth import TILE_WIDTH, Growth, root_after, tile_root, unfinished
+from purposegate.ledger.growth import TILE_WIDTH, Growth, Tile, root_after, tile_root, unfinished
 from purposegate.ledger.merkle import Frontier, leaf_hash, root_of
-from purposegate.ledger.store import Tile
 
 LEAVES = [str(number).encode() for number in range(70_000)]
 HASHES = [leaf_hash(leaf) for leaf in LEAVES]

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from ledgers import entry, open_ledger
 from purposegate.errors import LedgerOutage, SettingsError
 from purposegate.ledger.merkle import Frontier, leaf_hash
-from purposegate.ledger.verify import Report, verify_file
+from purposegate.ledger.verdict import Evidence, Report
+from purposegate.ledger.verify import verify_file
 
 SIZE = 300
 """Entries in the ledger under test, its genesis included: one full tile and an unfinished one."""
@@ -28,11 +29,18 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def copied(whole: Path, folder: Path) -> Path:
+    """A copy of the ledger's files but its locks. The ledger must be closed: copying drops SQLite's locks on it."""
+    for source in whole.parent.glob("l.db*"):
+        if not source.name.endswith(".lock"):
+            shutil.copy(source, folder / source.name)
+    return folder / "l.db"
+
+
 @pytest.fixture
 def copy(whole: Path, tmp_path: Path) -> Path:
-    """A copy to tamper with, its key file beside it."""
-    shutil.copy(whole.with_name("l.db.keys"), tmp_path / "l.db.keys")
-    return Path(shutil.copy(whole, tmp_path / "l.db"))
+    """A copy to tamper with, its key files and signed heads beside it."""
+    return copied(whole, tmp_path)
 
 
 def tamper(path: Path, *statements: str, arguments: tuple[object, ...] = ()) -> Report:
@@ -93,7 +101,7 @@ def test_one_changed_byte_on_the_disk_names_its_entry(
     raw = bytearray(whole.read_bytes())
     at = raw.find(value)
     path = tmp_path_factory.mktemp("flip") / "l.db"
-    shutil.copy(whole.with_name("l.db.keys"), path.with_name("l.db.keys"))
+    copied(whole, path.parent)
     assert at > 0
     raw[at + int(place * len(value))] ^= 0x20
     path.write_bytes(raw)
@@ -220,22 +228,107 @@ def test_careful_rewrite_of_a_digest_is_named_by_its_payload(copy: Path) -> None
     assert (1, 100) == (report.exit_code, report.mismatches[0].index)
 
 
-def test_careful_rewrite_of_the_clear_leaf_shows_only_to_a_witness(copy: Path) -> None:
-    """Without a signature or witness a rewritten time with all its hashes passes: the docs must say so, and do."""
-    report = rewrite_leaf(copy, 100, lambda leaf: leaf.replace(b"T19:00", b"T20:00"))
-
-    assert 0 == report.exit_code
-    assert "not witnessed" in report.text()
+def later(leaf: bytes) -> bytes:
+    return leaf.replace(b"T19:00", b"T20:00")
 
 
-def test_rolled_back_file_shows_only_to_a_witness(copy: Path, tmp_path: Path) -> None:
-    """An older copy of the whole file is a sound ledger by itself."""
-    older = Path(shutil.copy(copy, tmp_path / "older.db"))
-    shutil.copy(copy.with_name("l.db.keys"), tmp_path / "older.db.keys")
+def forget_heads(path: Path) -> None:
+    """Take away every signed head that the machine holds."""
+    for memory in path.parent.glob("*.head"):
+        memory.unlink()
+    connection = apsw.Connection(str(path))
+    connection.execute("DELETE FROM ckpt")
+    connection.close()
+
+
+def sign_again(path: Path) -> None:
+    """Sign what is there now with the ledger's own key, as whoever holds the signer file can."""
+    open_ledger(path).close()
+
+
+def test_careful_rewrite_of_the_clear_leaf_contradicts_the_signed_head(copy: Path) -> None:
+    """A rewritten time, with every hash above it, does not have the root that was signed."""
+    report = rewrite_leaf(copy, 100, later)
+
+    assert 1 == report.exit_code
+    assert f"the root signed at {SIZE}" in report.text()
+
+
+def test_rewrite_without_signed_heads_cannot_be_decided(copy: Path) -> None:
+    """Whoever also takes the signed heads away leaves a log that nobody vouches for: exit code 2, not 0."""
+    rewrite_leaf(copy, 100, later)
+    forget_heads(copy)
+
+    assert 2 == verify_file(copy).exit_code
+
+
+def test_rewrite_with_the_signers_key_shows_only_to_a_head_from_outside(copy: Path) -> None:
+    """Whoever has the signer's secret can rewrite all of it; a head that somebody else kept shows it, nothing else does."""
+    kept = (copy.parent / "l.db.signer.shard-0.head").read_bytes()
+    rewrite_leaf(copy, 100, later)
+    forget_heads(copy)
+    sign_again(copy)
+
+    assert 0 == verify_file(copy).exit_code
+    assert 1 == verify_file(copy, Evidence(heads=[kept])).exit_code
+
+
+def test_rolled_back_file_contradicts_the_signers_memory(copy: Path, tmp_path: Path) -> None:
+    """An older copy of the database is behind the head that the signer remembers: the lost entries are named."""
+    older = copy.read_bytes()
     with open_ledger(copy) as ledger:
         ledger.append_wait(entry(999))
+    copy.write_bytes(older)
+    report = verify_file(copy)
 
-    assert (0, 0) == (verify_file(copy).exit_code, verify_file(older).exit_code)
+    assert (1, SIZE) == (report.exit_code, report.mismatches[0].index)
+
+
+def test_machine_rolled_back_whole_shows_only_to_a_head_from_outside(whole: Path, copy: Path) -> None:
+    """With the signer's memory put back too, an older copy is sound by itself; a head kept elsewhere shows it."""
+    with open_ledger(copy) as ledger:
+        ledger.append_wait(entry(999))
+    newer = (copy.parent / "l.db.signer.shard-0.head").read_bytes()
+
+    assert 0 == verify_file(whole).exit_code
+    assert "not witnessed" in verify_file(whole).text()
+    assert 1 == verify_file(whole, Evidence(heads=[newer])).exit_code
+
+
+def test_lost_shard_is_named(copy: Path) -> None:
+    """A shard that the signer remembers and the store lacks is a lost log."""
+    shutil.copy(copy.parent / "l.db.signer.shard-0.head", copy.parent / "l.db.signer.shard-7.head")
+
+    assert 1 == verify_file(copy).exit_code
+
+
+def test_altered_signed_head_is_named(copy: Path) -> None:
+    """A kept head that the log's key did not sign is told."""
+    report = tamper(copy, "UPDATE ckpt SET note = CAST(replace(note, '300', '299') AS BLOB)")
+
+    assert 1 == report.exit_code
+    assert "a signed head in the store" in report.text()
+
+
+def test_exchanged_verifier_key_is_named(copy: Path) -> None:
+    """The genesis commits to the log's key, so another in the shard's row is told, as is one that is not trusted."""
+    report = tamper(copy, "UPDATE shard SET vkey = replace(vkey, 'north', 'south')")
+
+    assert (1, True) == (report.exit_code, 0 in named(report))
+    assert 1 == verify_file(copy, Evidence(keys={"another+key"})).exit_code
+
+
+def test_head_of_another_log_decides_nothing(copy: Path, tmp_path: Path) -> None:
+    """A signed head of a log that is not in this file is a doubt, not a mismatch."""
+    open_ledger(tmp_path / "o.db", origin="elsewhere").close()
+    foreign = (tmp_path / "o.db.signer.shard-0.head").read_bytes()
+
+    assert 2 == verify_file(copy, Evidence(heads=[foreign])).exit_code
+
+
+def test_required_witness_that_is_missing_cannot_be_decided(copy: Path) -> None:
+    """Asked for a witness, verify does not say intact without one."""
+    assert 2 == verify_file(copy, Evidence(require_witness=True)).exit_code
 
 
 def test_without_the_key_it_cannot_be_decided(copy: Path) -> None:
@@ -250,7 +343,7 @@ def test_with_another_key_it_cannot_be_decided(copy: Path, tmp_path: Path) -> No
     """Another ledger's key file decides nothing, and is not taken for tampering."""
     open_ledger(tmp_path / "other.db").close()
 
-    assert 2 == verify_file(copy, key_file=tmp_path / "other.db.keys").exit_code
+    assert 2 == verify_file(copy, Evidence(key_file=tmp_path / "other.db.keys")).exit_code
 
 
 def test_leaves_alone_need_no_key(copy: Path) -> None:

@@ -4,7 +4,6 @@ import json
 import subprocess
 import sys
 import tempfile
-import time
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledgers import FaultyDisk, entry, faulty_disk, open_ledger
+from ledgers import FaultyDisk, entry, faulty_disk, open_ledger, until
 from naive_tree import mth
 from purposegate.errors import LedgerOutage
 from purposegate.ledger import keys
@@ -47,9 +46,8 @@ def fields(path: Path, found: StoredEntry) -> dict[str, Any]:
 
 
 def until_open(ledger: DurableLedger) -> None:
-    """Wait for the writer to serve again; the suite's own time-out ends a wait that never does."""
-    while ledger.state not in {"open", "forked"}:
-        time.sleep(0.01)
+    """Wait for the writer to serve again, or to give up."""
+    until(lambda: ledger.state in {"open", "forked"})
 
 
 def lookups(path: Path) -> list[str]:

@@ -1,0 +1,243 @@
+"""Reading one shard again, along a code path of its own: hashlib, the standard library's JSON, a tree folded by a stack.
+
+Nothing here uses the code that wrote the log (entry, merkle, growth), so that one fault cannot hide in both. Signed heads are
+read with the note module, and only they.
+"""
+
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from hashlib import sha256
+from typing import Any
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from purposegate.errors import EvidenceError
+from purposegate.ledger import keys
+from purposegate.ledger.checkpoint import SignedCheckpoint
+from purposegate.ledger.note import LogKey
+from purposegate.ledger.store import ShardRow, StoredEntry
+from purposegate.ledger.verdict import Evidence, Report
+
+TILE_WIDTH = 256
+
+
+class _Tree:
+    """An RFC 6962 tree folded by a stack of (height, hash); remembers the roots of full subtrees of 256**k leaves."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self.stack: list[tuple[int, bytes]] = []
+        self.tiles: dict[int, list[bytes]] = {}
+
+    def append(self, leaf_hash: bytes) -> None:
+        """Add one leaf hash."""
+        height, node = 0, leaf_hash
+        self.tiles.setdefault(0, []).append(node)
+        while self.stack and self.stack[-1][0] == height:
+            node = sha256(b"\x01" + self.stack.pop()[1] + node).digest()
+            height += 1
+            if height % 8 == 0:
+                self.tiles.setdefault(height // 8, []).append(node)
+        self.stack.append((height, node))
+        self.size += 1
+
+    def root(self) -> bytes:
+        """The root as it stands."""
+        node = b""
+        for _, left in reversed(self.stack):
+            node = sha256(b"\x01" + left + node).digest() if node else left
+        return node or sha256(b"").digest()
+
+    def frontier(self) -> bytes:
+        """Size and stack, as the store keeps them."""
+        return self.size.to_bytes(8, "big") + b"".join(node for _, node in self.stack)
+
+
+def _b64(raw: bytes) -> str:
+    return urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def _digest(text: bytes) -> bytes:
+    """RFC 9901 section 4.2.3: SHA-256 over the base64url of the disclosure's JSON text."""
+    return sha256(urlsafe_b64encode(text).rstrip(b"=")).digest()
+
+
+class ShardCheck:
+    """One shard's pass, leaf by leaf: `head` first, then `entry` in order, then `finish`."""
+
+    def __init__(self, row: ShardRow, ring: keys.KeyRing | None, report: Report) -> None:
+        self.row = row
+        self.report = report
+        self.tree = _Tree()
+        self.raised: Counter[bytes] = Counter()
+        self.signed = 0
+        self.witnessed = 0
+        self._heads: dict[int, set[bytes]] = {}
+        self._ciphers = {kid: AESGCM(key) for kid, key in ring.payload.items()} if ring else None
+
+    def add(self, index: int | None, what: str, expected: object, found: object) -> None:
+        """Note one mismatch of this shard."""
+        self.report.add(self.row.name, index, what, expected, found)
+
+    def head(self, note: bytes, source: str, evidence: Evidence) -> None:
+        """Take one signed head of this shard, to be compared when the tree reaches its size."""
+        try:
+            head = SignedCheckpoint.open(note, self.row.origin, [LogKey.parse(self.row.vkey)]).checkpoint
+        except EvidenceError as error:
+            self.add(None, f"a signed head {source}", "a note by this log's key", str(error))
+            return
+        self.signed = max(self.signed, head.size)
+        if evidence.policy is not None:
+            with suppress(EvidenceError):  # signed, and not cosigned by enough: it counts as signed only
+                evidence.policy.judge(note)
+                self.witnessed = max(self.witnessed, head.size)
+        if head.size > self.row.head.size:
+            self.add(
+                self.row.head.size,
+                f"entries signed for {source}",
+                f"{head.size} entries",
+                f"{self.row.head.size} entries",
+            )
+        self._heads.setdefault(head.size, set()).add(head.root)
+
+    def _grow(self, leaf_hash: bytes) -> None:
+        self.tree.append(leaf_hash)
+        for root in self._heads.get(self.tree.size, ()):
+            if root != self.tree.root():
+                self.add(None, f"the root signed at {self.tree.size}", root, self.tree.root())
+
+    def entry(self, entry: StoredEntry) -> None:
+        """Check one entry and add it to the tree."""
+        for missing in range(self.tree.size, entry.index):
+            self.add(missing, "the entry is missing", "a leaf", "none")
+            self._grow(bytes(32))
+        if not isinstance(entry.leaf, bytes):
+            self.add(entry.index, "the leaf is not bytes", "bytes", type(entry.leaf).__name__)
+            self._grow(bytes(32))
+            return
+        hashed = sha256(b"\x00" + entry.leaf).digest()
+        if hashed != entry.leaf_hash:
+            self.add(entry.index, "leaf hash", entry.leaf_hash, hashed)
+        self._grow(hashed)
+        digests = self._leaf(entry)
+        if digests is not None and self._ciphers is not None:
+            self._payload(entry, digests)
+
+    def _leaf(self, entry: StoredEntry) -> list[str] | None:
+        """The leaf's digests, or None if it cannot be read."""
+        try:
+            body = json.loads(entry.leaf)
+            digests = body["_sd"]
+            again = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+            kind, shard, form = (
+                body["k"],
+                body["s"],
+                (body["v"], body["_sd_alg"], body["d"] in ("released", "withheld")),
+            )
+            sound = again == entry.leaf and digests == sorted(digests) and form == (1, "sha-256", True)
+        except (ValueError, TypeError, KeyError):
+            sound = False
+        if not sound:
+            self.add(entry.index, "the leaf's form", "a canonical leaf of version 1", "other bytes")
+            return None
+        if shard != self.row.name:
+            self.add(entry.index, "the leaf's shard", self.row.name, shard)
+        if (kind == "genesis") != (entry.index == 0):
+            self.add(entry.index, "the leaf's kind", "genesis at 0 and nowhere else", kind)
+        return list(digests)
+
+    def _payload(self, entry: StoredEntry, digests: list[str]) -> None:
+        clear = self._open(entry)
+        if clear is None:
+            return
+        self.report.payloads += 1
+        try:
+            above, _, below = clear.partition(b"\n\n")
+            texts = [text for text in above.split(b"\n") if text]
+            named = {name: value for _, name, value in map(json.loads, texts)}
+            rows = [text for text in below.split(b"\n") if text]
+            tokens = [urlsafe_b64decode(token + "==") for token in named.get("counts", [])]
+            wanted: Any = named.get("rows", {"root": "", "size": 0})
+            if entry.index == 0 and named["vkey"] != self.row.vkey:
+                self.add(0, "the log's verifier key", named["vkey"], self.row.vkey)
+            root, size = wanted["root"], wanted["size"]
+        except (ValueError, TypeError, KeyError):
+            self.add(entry.index, "the payload's form", "disclosures and rows", "other bytes")
+            return
+        shown = sorted(_b64(_digest(text)) for text in texts)
+        if shown != digests:
+            odd = sorted(set(digests) ^ set(shown))
+            self.add(
+                entry.index,
+                "payload digests",
+                f"{len(digests)} that the leaf commits to",
+                f"{len(odd)} that differ",
+            )
+        found = _Tree()
+        for text in rows:
+            found.append(sha256(b"\x00" + _digest(text)).digest())
+        if size != len(rows) or (rows and root != _b64(found.root())):
+            self.add(entry.index, "rows", f"{size} under {root}", f"{len(rows)} under {_b64(found.root())}")
+        self.raised.update(tokens)
+
+    def _open(self, entry: StoredEntry) -> bytes | None:
+        if entry.kid is None or entry.nonce is None or entry.sealed is None:
+            self.add(
+                entry.index,
+                "the payload is missing",
+                "a payload, or an erase entry that covers it",
+                "neither",
+            )
+            return None
+        cipher = (self._ciphers or {}).get(entry.kid)
+        if cipher is None:
+            self.add(entry.index, "the payload's key", "a key of the key file", f"number {entry.kid}")
+            return None
+        try:
+            return cipher.decrypt(entry.nonce, entry.sealed, f"{self.row.origin}|{entry.index}".encode())
+        except (InvalidTag, ValueError, TypeError):
+            self.add(
+                entry.index,
+                "the payload does not open",
+                "the bytes that were sealed",
+                "other bytes, or moved here",
+            )
+            return None
+
+    def finish(self, tiles: Iterator[tuple[int, int, bytes]]) -> None:
+        """Compare the tree with the tiles and the head."""
+        head = self.row.head
+        for missing in range(self.tree.size, head.size):
+            self.add(missing, "the entry is missing", "a leaf", "none")
+            self._grow(bytes(32))
+        self._tiles(tiles)
+        if self.tree.root() != head.root:
+            self.add(None, f"root of {head.size}", head.root, self.tree.root())
+        if self.tree.frontier() != head.frontier:
+            self.add(None, "frontier", sha256(head.frontier).digest(), sha256(self.tree.frontier()).digest())
+
+    def _tiles(self, tiles: Iterator[tuple[int, int, bytes]]) -> None:
+        wanted = {
+            (level, n): 0 for level, nodes in self.tree.tiles.items() for n in range(len(nodes) // TILE_WIDTH)
+        }
+        for level, number, stored in tiles:
+            nodes = self.tree.tiles.get(level, [])[number * TILE_WIDTH : (number + 1) * TILE_WIDTH]
+            if wanted.pop((level, number), None) is None:
+                self.add(None, f"tile {level}/{number}", "no such tile", "one")
+            elif stored != b"".join(nodes):
+                self._tile(level, number, nodes, stored)
+        for level, number in wanted:
+            self.add(None, f"tile {level}/{number}", "a full tile", "none")
+
+    def _tile(self, level: int, number: int, nodes: Sequence[bytes], stored: bytes) -> None:
+        for at, node in enumerate(nodes):
+            kept = stored[32 * at : 32 * at + 32] if isinstance(stored, bytes) else b""
+            if kept != node:
+                index = number * TILE_WIDTH + at if level == 0 else None
+                self.add(index, f"hash {at} of tile {level}/{number}", kept, node)
+                return
+        self.add(None, f"tile {level}/{number}", "8192 bytes", len(stored))
