@@ -129,8 +129,15 @@ def source(kind: str, version: str, scope: str, rule: Any, place: int) -> str:
     return f"resource.{written}.v{version}{where}#{name}"
 
 
-def _sources(policy: Any) -> Iterator[tuple[str, str]]:
-    """(src, effect) of each rule of a resource policy; nothing for other documents, which cannot allow."""
+def speaks_unmet(rule: Mapping[str, Any]) -> bool:
+    """Whether a rule also has an output for when its condition is not met: its outputs do not say that it allowed."""
+    output = rule.get("output")
+    when = output.get("when") if isinstance(output, Mapping) else None
+    return isinstance(when, Mapping) and bool(when.get("conditionNotMet"))
+
+
+def _sources(policy: Any) -> Iterator[tuple[str, bool]]:
+    """(src, whether it is an allow rule's alone) of each rule of a resource policy; nothing for other documents."""
     body = policy.get("resourcePolicy") if isinstance(policy, dict) else None
     if not isinstance(body, dict) or policy.get("disabled"):
         return
@@ -139,7 +146,7 @@ def _sources(policy: Any) -> Iterator[tuple[str, str]]:
         if isinstance(rule, dict):
             version = str(body.get("version") or DEFAULT_VERSION)
             src = source(str(body.get("resource", "")), version, str(body.get("scope") or ""), rule, place)
-            yield src, str(rule.get("effect", ""))
+            yield src, rule.get("effect") == "EFFECT_ALLOW" and not speaks_unmet(rule)
 
 
 def _may_read_id(path: cel.Path) -> bool:
@@ -165,19 +172,27 @@ def reads_record_ids(files: Mapping[str, bytes]) -> bool:
 
 
 def allow_rules_of(files: Mapping[str, bytes], directory: Path = Path()) -> frozenset[str]:
-    """The `src` names of the allow rules in policy files. Raises `PolicyError` for files that do not parse."""
-    rules: list[tuple[str, str]] = []
+    """The `src` names that only an activated allow rule can have. Raises `PolicyError` for files that do not parse."""
+    rules: list[tuple[str, bool]] = []
     for path, content in files.items():
         if not path.startswith("_schemas/"):
             rules += _sources(parse(str(directory / path), content))
     # A name that two rules share (kinds that Cerbos writes alike) proves nothing about which of them spoke.
-    others = {src for src, effect in rules if effect != "EFFECT_ALLOW"}
+    others = {src for src, allows in rules if not allows}
     return frozenset(src for src, _ in rules) - others
 
 
 def read(directory: Path) -> Bundle:
     """Read the policies of a directory. Blocks; raises `PolicyError` with the file and line at fault."""
     files = read_files(directory)
+    for path in sorted(files.keys() & canary_files().keys()):
+        raise PolicyError(
+            [
+                Finding(
+                    str(directory / path), 1, "(file)", "another name: purposegate's canaries have this one"
+                )
+            ]
+        )
     return Bundle(
         files=MappingProxyType(files),
         digest=digest_of(files),

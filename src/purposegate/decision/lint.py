@@ -178,7 +178,7 @@ def _output_faults(found: Mapping[str, tuple[cel.Token, ...]], *, may_accept: bo
     for key in found.keys() - OUTPUT_KEYS:
         yield f"{key or '(computed key)'}: unknown key of an output; known: {known}"
     if "accepts" in found and not may_accept:
-        yield "accepts: counts only where an allow rule is activated"
+        yield "accepts: counts only in an allow rule, and one without an output for conditionNotMet"
     for key in OUTPUT_KEYS & found.keys():
         value = found[key]
         words = _words(value)
@@ -198,7 +198,10 @@ def _output_faults(found: Mapping[str, tuple[cel.Token, ...]], *, may_accept: bo
 
 def outputs(sheet: Sheet) -> Iterator[Finding]:
     """Outputs say only what purposegate reads, where that can be seen without evaluating them."""
-    allows = {keys: rule.get("effect") == "EFFECT_ALLOW" for keys, rule in sheet.rules()}
+    allows = {
+        keys: rule.get("effect") == "EFFECT_ALLOW" and not bundles.speaks_unmet(rule)
+        for keys, rule in sheet.rules()
+    }
     for expression in sheet.expressions:
         when = expression.keys[-1]
         if when not in {"ruleActivated", "conditionNotMet"}:

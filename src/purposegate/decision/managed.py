@@ -147,10 +147,14 @@ class ManagedDecider(Decider):
         old = self._replace(None)
         if old is not None:
             await old.drain()
-        await asyncio.to_thread(self._stop)
+        late = await asyncio.to_thread(self._stop)
+        if late is not None:  # a start that was under way
+            await late.client.aclose()
 
-    def _stop(self) -> None:
+    def _stop(self) -> Serving | None:
         with self._lifecycle:
+            late = self._replace(None)
             if self._supervisor is not None:
                 self._supervisor.stop()
             self._clear()
+            return late

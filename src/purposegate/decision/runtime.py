@@ -31,12 +31,25 @@ class FileLock:
 
     def acquire(self) -> bool:
         """Take it if it is free; never waits. A file that is not there is made. Raises `OSError`."""
-        if self.held:
-            return True
-        how = os.O_RDONLY if self._path.is_dir() else os.O_RDWR | os.O_CREAT
-        descriptor = os.open(self._path, how | os.O_CLOEXEC, 0o600)
+        return self.held or self._take(fcntl.LOCK_EX)
+
+    def share(self) -> bool:
+        """Hold it beside others who share it. False while somebody has it alone. Raises `OSError`."""
+        return self.held or self._take(fcntl.LOCK_SH)
+
+    def alone(self) -> bool:
+        """Whether nobody shares it any more; then it is held exclusively. Raises `OSError`."""
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def _take(self, how: int) -> bool:
+        mode = os.O_RDONLY if self._path.is_dir() else os.O_RDWR | os.O_CREAT
+        descriptor = os.open(self._path, mode | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, how | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(descriptor)
             return False

@@ -13,8 +13,8 @@ from pathlib import Path
 from purposegate.decision import canary
 from purposegate.decision.binary import Binary
 from purposegate.decision.canary import unfit
+from purposegate.decision.crew import Crew
 from purposegate.decision.process import Child, http_socket
-from purposegate.decision.runtime import FileLock
 from purposegate.errors import PdpOutage, PurposegateError
 from purposegate.reasons import Reason
 
@@ -52,7 +52,7 @@ class Supervisor:
         self._prepare = prepare
         self._directory = directory
         self._name = name
-        self._lock = FileLock(directory / f"{name}.lock") if shared else None
+        self._crew = Crew(directory, name) if shared else None
         self.socket = directory / f"{name}.sock"
         self.epoch = 0
         """How many Cerboses have stood behind the name. A connection to an earlier one is of no use."""
@@ -110,13 +110,16 @@ class Supervisor:
             if not self._stopping:
                 LOG.warning("cerbos: %s Trying again in %.1f s.", self._fault, delay)
             self._pause(delay)
-        if self._lock is not None:
-            self._lock.release()
+        if self._crew is not None:
+            self._crew.leave()
 
     def _attempt(self) -> None:
         """Serve once. Whatever ends it is kept as the fault that lookups are told."""
         try:
-            self._serve()
+            if self._crew is None or self._crew.join():
+                self._serve()
+            else:
+                self._fault = unfit("the last worker process that shared Cerbos is just leaving.")
         except PurposegateError as error:
             self._fault = error
         except OSError as error:
@@ -141,26 +144,39 @@ class Supervisor:
 
     def _serve(self) -> None:
         """Own a Cerbos for its whole life, or follow another process's until that process is gone."""
-        if self._lock is not None and not self._lock.acquire():
-            self._follow(self._lock)
+        if self._crew is not None and not self._crew.own():
+            self._follow(self._crew)
             return
-        self._fault = unfit("Cerbos is being started.")
+        if not self._settled.is_set():
+            self._fault = unfit("Cerbos is being started.")
         policies = self._prepare()
         starting = self._directory / f"{self._name}.new"
         log = self._directory / f"{self._name}.log"
         self._wake.clear()
         child = Child(self._binary, policies=policies, socket=starting, log=log, exited=self._wake.set)
         self._child = child
+        published = 0
         try:
             self._prove(child, starting)
             http_socket(starting).unlink(missing_ok=True)
+            published = starting.stat().st_ino
             starting.rename(self.socket)
             self._serves()
-            self._watch(child)
+            self._watch(child, published)
+            if self._crew is not None and self._stopping:
+                self._crew.hand_over(serves=lambda: child.running and self._stands() == published)
         finally:
             self._fault = unfit("Cerbos ended and is being started again.")
-            self.socket.unlink(missing_ok=True)
+            if self._stands() == published:  # not that of the worker process which took over
+                self.socket.unlink(missing_ok=True)
             child.stop()
+
+    def _stands(self) -> int:
+        """The inode of the socket behind the name; 0 for none."""
+        try:
+            return self.socket.stat().st_ino
+        except FileNotFoundError:
+            return 0
 
     def _prove(self, child: Child, socket: Path) -> None:
         """Return when the canaries are answered rightly. A socket is there a moment before anybody listens on it."""
@@ -185,11 +201,13 @@ class Supervisor:
             raise
         return True
 
-    def _watch(self, child: Child) -> None:
+    def _watch(self, child: Child, published: int) -> None:
         """Return when the child has ended or lost its name, when it has stopped answering, or when told to stop."""
         sick = 0
         with canary.open_channel(self.address, None) as channel:
-            while child.running and self.socket.exists() and not self._stopping and sick < SICK_ANSWERS:
+            while (
+                self._stands() == published and child.running and not self._stopping and sick < SICK_ANSWERS
+            ):
                 self._wake.wait(HEALTH_S)
                 if self._wake.is_set() or self._stopping:
                     self._wake.clear()
@@ -202,11 +220,11 @@ class Supervisor:
         if sick == SICK_ANSWERS:
             child.kill()  # it would not hear anything gentler
 
-    def _follow(self, lock: FileLock) -> None:
+    def _follow(self, crew: Crew) -> None:
         """Use the Cerbos that another worker process owns, until its lock is free."""
         until = time.monotonic() + STARTING_S
         proved = False
-        while not self._stopping and not lock.acquire():
+        while not self._stopping and not crew.own():
             if not self.socket.exists():
                 proved = False
                 self._fault = unfit("the worker process that runs Cerbos is starting it.")

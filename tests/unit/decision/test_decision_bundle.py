@@ -106,6 +106,13 @@ def test_what_is_no_set_of_policies_is_named(tmp_path: Path, files: dict[str, st
     assert line == caught.value.findings[0].line
 
 
+@pytest.mark.parametrize("name", sorted(bundle.canary_files()))
+def test_the_canaries_cannot_be_replaced(tmp_path: Path, name: str) -> None:
+    """A policy in the place of a canary is refused: it would prove a Cerbos fit that is not."""
+    with pytest.raises(PolicyError, match="canaries"):
+        bundle.read(write(tmp_path, {"a.yaml": OPEN, name: "{}"}))
+
+
 def test_a_missing_directory_is_named(tmp_path: Path) -> None:
     """Policies that are not there are an error, never an empty set."""
     with pytest.raises(PolicyError):
@@ -144,12 +151,13 @@ def test_whether_record_ids_are_read(tmp_path: Path, expression: str, reads: boo
 
 
 def test_allow_rules_are_those_of_enabled_resource_policies(tmp_path: Path) -> None:
-    """Deny rules, disabled policies, and names a deny rule shares, never accept a relation."""
+    """Deny rules, disabled policies, names a deny rule shares, and rules that speak when they do not hold never accept."""
     shared = rule("same", "ALLOW")
+    unmet = {**rule("unmet", "ALLOW", expr="P.attr.on_duty"), "output": {"when": {"conditionNotMet": "{}"}}}
     write(
         tmp_path,
         {
-            "a.yaml": policy("person", rule("open", "ALLOW"), rule("shut", "DENY"), rule("", "ALLOW")),
+            "a.yaml": policy("person", rule("open", "ALLOW"), rule("shut", "DENY"), rule("", "ALLOW"), unmet),
             "b.yaml": policy("a-b", shared),
             "c.yaml": policy("a:b", {**shared, "effect": "EFFECT_DENY"}),
             "d.yaml": policy("other", rule("off", "ALLOW")).replace('{"api', '{"disabled": true, "api'),

@@ -214,9 +214,15 @@ def test_relations_are_accepted_only_where_a_rule_allows(tmp_path: Path) -> None
     accepts = '{"accepts": ["neighbour"]}'
     unmet = rule("unmet", "ALLOW", expr="P.attr.on_duty")
     unmet["output"] = {"when": {"conditionNotMet": accepts}}
-    found = told(tmp_path, rule("shut", "DENY", output=accepts), unmet, rule("open", "ALLOW", output=accepts))
+    both = rule("both", "ALLOW", expr="P.attr.on_duty", output=accepts)
+    both["output"]["when"]["conditionNotMet"] = '{"reason": "off duty"}'
+    found = told(
+        tmp_path, rule("shut", "DENY", output=accepts), unmet, both, rule("open", "ALLOW", output=accepts)
+    )
 
-    assert ["accepts: counts only where an allow rule is activated"] * 2 == found
+    assert [
+        "accepts: counts only in an allow rule, and one without an output for conditionNotMet"
+    ] * 3 == found
 
 
 @pytest.mark.parametrize(
