@@ -22,7 +22,7 @@ from purposegate.ledger.note import LogSigner
 from purposegate.ledger.witness_client import WitnessClient
 
 ROOT = Path(__file__).parents[3]
-COMMAND = [sys.executable, "-c", "from purposegate.cli._witness import witness; witness(prog_name='witness')"]
+COMMAND = [sys.executable, "-c", "from purposegate.cli import main; main()", "ledger", "witness"]
 LOG = GrowingLog(LogSigner.generate("force.example/purposegate/shard-0")).grow(50)
 FORK = GrowingLog(LOG.signer).grow(50, what="another past")
 NAME = "witness.example.org/psd"
