@@ -1,6 +1,9 @@
 """Somebody else's Cerbos at an address: proved like our own, believed only for policies it serves under their digest."""
 
 import asyncio
+import logging
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +19,11 @@ from purposegate.errors import PdpOutage
 from purposegate.reasons import Reason
 
 _PROVING_S = 5.0
+
+PROVING_EVERY_S = 10.0
+"""How long somebody else's Cerbos may be unfit unnoticed. Six canaries cost it under a millisecond."""
+
+LOG = logging.getLogger("purposegate.decision")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +72,38 @@ def _prove_default(channel: grpc.Channel) -> str:
         raise PdpOutage(error.reason, f"{error.detail} {hint}") from error
 
 
+class Prover:
+    """Asks the canaries again and again, in a thread of its own: others may change their Cerbos without a word.
+
+    `fault` is what a wrong answer proved, until one is right again. No answer at all is for each lookup to find out.
+    """
+
+    def __init__(self, channel: Callable[[], grpc.Channel], version: str) -> None:
+        self.fault: PdpOutage | None = None
+        self._channel = channel
+        self._version = version
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="cerbos-prover", daemon=True)
+
+    def start(self) -> None:
+        """Begin; the first canaries are asked after one pause, since a proof was just made."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End soon; never waits."""
+        self._stopped.set()
+
+    def _run(self) -> None:
+        while not self._stopped.wait(PROVING_EVERY_S):
+            try:
+                with self._channel() as channel:
+                    canary.prove(channel, version=self._version, timeout_s=_PROVING_S)
+                self.fault = None
+            except PdpOutage as error:
+                if error.reason is Reason.PDP_ANSWER_MALFORMED:
+                    self.fault = error
+
+
 class RemoteDecider(Decider):
     """Asks a Cerbos that others run. Its operator must serve the canary policies beside their own."""
 
@@ -83,6 +123,7 @@ class RemoteDecider(Decider):
         self._policies_dir = policies_dir
         self._credentials = None if tls is None else credentials(tls)
         self._deadline_s = deadline_s
+        self._prover: Prover | None = None
 
     async def start(self) -> None:
         """Prove the server fit, and find out whether it serves the policies under their digest. Idempotent.
@@ -90,36 +131,47 @@ class RemoteDecider(Decider):
         Raises `PdpOutage` where it does not answer, is too old, or answers a canary wrongly.
         """
         if self._serving is None:
-            self._replace(await asyncio.to_thread(self._connect, self._policies_dir))
+            await self._use(*await asyncio.to_thread(self._connect, self._policies_dir))
 
-    def _connect(self, policies_dir: Path | None) -> Serving:
+    def _connect(self, policies_dir: Path | None) -> tuple[Serving, Prover]:
         bundle = None if policies_dir is None else bundles.read(policies_dir)
-        with canary.open_channel(self._address, self._credentials) as channel:
+        with self._open() as channel:
             if bundle is not None:
                 try:
                     named = canary.prove(channel, version=bundle.digest, timeout_s=_PROVING_S)
-                except PdpOutage:
-                    bundle = None  # not served under its digest, or unfit: the default version's canaries tell which
+                except PdpOutage as error:
+                    # Not served under its digest, or unfit: the default version's canaries tell which.
+                    LOG.warning("cerbos: %s is not served under its digest: %s", bundle.digest, error.detail)
+                    bundle = None
             if bundle is None:
                 named = _prove_default(channel)
-        if bundle is None:
-            # Nobody can say which rules these are, so none is known to be an allow rule: no relation is accepted.
-            client = CheckClient(self._address, credentials=self._credentials, deadline_s=self._deadline_s)
-            return Serving(
-                client, digest=UNVERIFIED, allow_rules=frozenset(), reads_record_ids=True, version=named
-            )
-        return Serving(
+        version = "" if bundle is None else bundle.digest
+        prover = Prover(self._open, version)
+        # Where nobody can say which rules these are, none is known to be an allow rule: no relation is accepted.
+        serving = Serving(
             CheckClient(
-                self._address,
-                credentials=self._credentials,
-                deadline_s=self._deadline_s,
-                version=bundle.digest,
+                self._address, credentials=self._credentials, deadline_s=self._deadline_s, version=version
             ),
-            digest=bundle.digest,
-            allow_rules=stamped_allow_rules(bundle),
-            reads_record_ids=bundle.reads_record_ids,
+            digest=UNVERIFIED if bundle is None else bundle.digest,
+            allow_rules=frozenset() if bundle is None else stamped_allow_rules(bundle),
+            reads_record_ids=True if bundle is None else bundle.reads_record_ids,
             version=named,
+            fault=lambda: prover.fault,
         )
+        return serving, prover
+
+    def _open(self) -> grpc.Channel:
+        return canary.open_channel(self._address, self._credentials)
+
+    async def _use(self, serving: Serving | None, prover: Prover | None) -> None:
+        if prover is not None:
+            prover.start()
+        old, self._prover = self._prover, prover
+        if old is not None:
+            old.stop()
+        replaced = self._replace(serving)
+        if replaced is not None:
+            await replaced.drain()
 
     async def reload(self, policies_dir: Path | None = None) -> str:
         """Ask again for the policies as they are now; returns the digest, or `unverified` where they are not served.
@@ -127,15 +179,11 @@ class RemoteDecider(Decider):
         Raises `PolicyError` or `PdpOutage`; then nothing has changed.
         """
         wanted = policies_dir or self._policies_dir
-        serving = await asyncio.to_thread(self._connect, wanted)
+        serving, prover = await asyncio.to_thread(self._connect, wanted)
         self._policies_dir = wanted
-        old = self._replace(serving)
-        if old is not None:
-            await old.drain()
+        await self._use(serving, prover)
         return serving.digest
 
     async def aclose(self) -> None:
         """Stop asking. Idempotent; lookups that began are answered first."""
-        old = self._replace(None)
-        if old is not None:
-            await old.drain()
+        await self._use(None, None)

@@ -1,10 +1,14 @@
 """Somebody else's Cerbos: proved like our own, and believed only for policies served under their digest."""
 
+import asyncio
 import datetime as dt
 import ipaddress
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from time import monotonic
 
 import pytest
 from cryptography import x509
@@ -122,6 +126,46 @@ async def test_a_server_that_goes_and_returns_is_noticed(tmp_path: Path) -> None
         await decider.aclose()
 
     assert told.answers[0].allowed
+
+
+@contextmanager
+def foreign_again(directory: Path, policies: Path, *, strict: bool) -> Iterator[None]:
+    """Another Cerbos at the address of the last one."""
+    for name in ("foreign.sock", "http.sock"):
+        (directory / name).unlink()
+    with foreign_cerbos(directory, policies, engine={"strictEvaluation": strict}):
+        yield
+
+
+async def until_proved(decider: RemoteDecider, *, unfit: bool) -> None:
+    """Wait until the prover has seen the server as it is now; twenty seconds are for a machine under load."""
+    deadline = monotonic() + 20
+    serving = decider._serving
+    assert serving is not None
+    while ("unfit" in str(serving.fault())) is not unfit:
+        assert monotonic() < deadline
+        await asyncio.sleep(0.01)
+
+
+async def test_a_server_that_turns_unfit_is_no_longer_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Restarted without strict evaluation, somebody else's Cerbos decides nothing more here until it is fit again."""
+    monkeypatch.setattr("purposegate.decision.remote.PROVING_EVERY_S", 0.02)
+    served = stamped(tmp_path / "p", POLICIES)
+    decider = RemoteDecider(f"unix:{tmp_path / 'foreign.sock'}", policies_dir=POLICIES, deadline_s=5.0)
+    with foreign_cerbos(tmp_path, served):
+        await decider.start()
+    with foreign_again(tmp_path, served, strict=False):
+        await until_proved(decider, unfit=True)
+        with pytest.raises(PdpOutage, match="unfit"):
+            await decider.decide([USUAL], lookup_id="lookup-1")
+    with foreign_again(tmp_path, served, strict=True):
+        await until_proved(decider, unfit=False)
+        ruling = await decider.decide([USUAL], lookup_id="lookup-2")
+    await decider.aclose()
+
+    assert ruling.answers[0].allowed
 
 
 def test_plaintext_leaves_no_host() -> None:
