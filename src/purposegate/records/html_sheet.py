@@ -148,8 +148,11 @@ class HtmlSheet:
         page = deepcopy(self.page)
         shape = self.shape
         place = _only(shape.place(page), "the place for the notice")
-        frame, heads = self._frame(page, kept)
-        whole = {element for select in shape.keep for element in select(page)}
+        containers = shape.container(page)
+        # What holds the table or the place is never kept whole: around the rows it says how many there were.
+        holders = {one for held in (place, *containers) for one in (held, *held.iterancestors())}
+        whole = {element for select in shape.keep for element in select(page)} - holders
+        frame, heads = self._frame(containers, kept)
         _prune(page, whole.union(heads), {place} if frame is None else {place, frame})
         for element in [element for select in shape.remove for element in select(page)]:
             _detach(element)
@@ -161,9 +164,10 @@ class HtmlSheet:
         body = tostring(page, method="html", encoding="utf-8", doctype="<!DOCTYPE html>")
         return body, CONTENT_TYPE
 
-    def _frame(self, page: HtmlElement, kept: Table) -> tuple[HtmlElement | None, list[HtmlElement]]:
+    def _frame(
+        self, containers: Sequence[HtmlElement], kept: Table
+    ) -> tuple[HtmlElement | None, list[HtmlElement]]:
         """What will hold the kept rows, already without its own, and the heads above; nothing where no row is kept."""
-        containers = self.shape.container(page)
         rows = [row for container in containers for row in self.shape.rows(container)]
         frame = rows[0].getparent() if rows else None
         for row in rows:

@@ -138,6 +138,18 @@ def test_a_changed_cursor_is_refused(at: int, character: str) -> None:
     assert Reason.CURSOR_INVALID is refused(cursors, changed)
 
 
+def test_a_cursor_has_one_spelling() -> None:
+    """Bits of the last character that no byte uses are none the less part of it: sixteen spellings, one cursor."""
+    cursors = Cursors(KEY, 60)
+    cursor = cursors.seal(Page("rec-1"), principal_id="p", match=LIST)
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
+    assert {Reason.CURSOR_INVALID} == {
+        refused(cursors, cursor[:-1] + last) for last in alphabet if last != cursor[-1]
+    }
+    assert Reason.CURSOR_INVALID is refused(cursors, cursor + "==")
+
+
 @given(st.text(max_size=1100))
 def test_no_text_is_a_cursor_by_chance(text: str) -> None:
     """Whatever a client sends instead of a cursor is refused, never a crash."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from html import escape
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -187,6 +188,24 @@ def test_a_list_without_kept_rows_is_a_list_without_hits() -> None:
 
     assert none == write(LIST, page(table([row(surname="white")])), skip=1)
     assert ["No records."] == texts(none, "section.content > p.purposegate-empty")
+
+
+@pytest.mark.parametrize(
+    "kept", ["section.content", "div.table-wrapper", "table.rows-and-columns", "caption", "thead", "body"]
+)
+def test_keeping_what_holds_the_table_tells_no_more(tmp_path: Path, kept: str) -> None:
+    """A mapping that keeps an element around or within the table still writes all-withheld and none-found alike."""
+    path = tmp_path / "records.yaml"
+    path.write_text(
+        (POLICIES / "records.yaml").read_text().replace("keep: ['head", f"keep: ['{kept}', 'head")
+    )
+    match = load(path).match(get("/people/person"))
+    assert match is not None
+
+    none = write(match, page('<p class="zero-results">0 records</p>'))
+
+    assert none == write(match, page(table([row(surname="white")])), skip=1)
+    assert b"white" not in write(match, page(table([row("r0", surname="white"), row("r1")])), skip=1)
 
 
 def test_rows_may_come_from_several_pages() -> None:
