@@ -35,10 +35,13 @@ _TITLES = frozenset(
 
 def fold(text: str) -> str:
     """Casefold, strip accents and punctuation: words of letters and digits, one space between."""
+    return _GAPS.sub(" ", _DROPPED.sub("", text.lower() if text.isascii() else _bare(text))).strip()
+
+
+def _bare(text: str) -> str:
     # Folded on both sides: some letters that decompose into capitals are no capitals themselves.
     decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text.casefold()).casefold())
-    bare = "".join(letter for letter in decomposed if not unicodedata.combining(letter)).translate(_PLAIN)
-    return _GAPS.sub(" ", _DROPPED.sub("", bare)).strip()
+    return "".join(letter for letter in decomposed if not unicodedata.combining(letter)).translate(_PLAIN)
 
 
 class Word(NamedTuple):

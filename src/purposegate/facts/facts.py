@@ -7,8 +7,8 @@ from datetime import datetime
 from pathlib import Path
 
 from purposegate.conflicts import relations as conflicts_file
+from purposegate.conflicts.circle import Seen, seen
 from purposegate.conflicts.relations import Relations
-from purposegate.conflicts.ties import Seen, seen
 from purposegate.conflicts.written import local_day
 from purposegate.facts import bands as facts_file
 from purposegate.facts.bands import Bands

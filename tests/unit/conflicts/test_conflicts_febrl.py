@@ -10,7 +10,7 @@ import pytest
 
 import febrl
 from force_files import NOW, OFFICER, row, ties_of
-from purposegate.conflicts.ties import seen
+from purposegate.conflicts.circle import seen
 from purposegate.model import Identity, Tier, Whose
 
 STAFF = 10

@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from force_files import BROTHER, HOME, NOW, OFFICER, SERGEANT, Cells, row, somebody, ties_of
-from purposegate.conflicts.ties import Ties, seen
+from purposegate.conflicts.circle import seen
+from purposegate.conflicts.ties import Ties
 from purposegate.model import Address, Conflict, Row, Tier, Whose
 
 NEXT_DOOR = Address(number="16", street="Mill Ln", locality="Ashby", postcode="AB1 2CD")

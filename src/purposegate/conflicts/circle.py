@@ -1,0 +1,80 @@
+"""Who is around one member of staff: their register entries, themself and their homes, made ready to be compared."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from purposegate.conflicts.addresses import Place, place
+from purposegate.conflicts.directory import Directory, Staff
+from purposegate.conflicts.people import Person, person
+from purposegate.conflicts.prefilter import Key, Pool, narrow_keys, wide_keys
+from purposegate.conflicts.register import Register, RegisterEntry
+from purposegate.conflicts.written import Home
+from purposegate.model import RecordRef, Row
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One person in a record, folded, with the keys to look for them by."""
+
+    person: Person
+    wide: frozenset[Key]
+    narrow: frozenset[Key]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One record as it is to be compared: its name, and its people, made ready once for all comparisons."""
+
+    record: RecordRef
+    subjects: tuple[Subject, ...]
+
+
+def seen(row: Row) -> Seen:
+    """A row made ready to be compared; it may have no subjects yet, when only its id is known."""
+    persons = map(person, row.subjects)
+    return Seen(row.record, tuple(Subject(one, wide_keys(one), narrow_keys(one)) for one in persons))
+
+
+class Around:
+    """One member of staff with what the register and the directory say of them. Either may know nothing."""
+
+    def __init__(self, entries: Sequence[RegisterEntry], member: Staff | None) -> None:
+        self._entries = tuple(entries)
+        own = [person(member.person)] if member else []
+        self._pool = Pool([*(person(entry.person) for entry in entries), *own], wide_keys)
+        self.homes: tuple[tuple[Place, Home], ...] = tuple(_placed(member.homes)) if member else ()
+
+    def naming(self, record: RecordRef) -> Iterator[RegisterEntry]:
+        """Entries that name the record itself."""
+        return (entry for entry in self._entries if record in entry.records)
+
+    def near(self, subject: Subject) -> Iterator[tuple[RegisterEntry | None, Person]]:
+        """Entries worth comparing with this person, each with its own; None in place of an entry for themself."""
+        for index in self._pool.near(subject.wide):
+            entry = self._entries[index] if index < len(self._entries) else None
+            yield entry, self._pool.persons[index]
+
+
+def around(staff_id: str, register: Register, directory: Directory) -> Around:
+    """Make ready what is known around one member of staff: about 60 us an entry."""
+    return Around(register.entries_of(staff_id), directory.member(staff_id))
+
+
+def _placed(homes: Sequence[Home]) -> Iterator[tuple[Place, Home]]:
+    for home in homes:
+        folded = place(home.address)
+        if folded:
+            yield folded, home
+
+
+class Colleagues:
+    """Everybody in the directory, found by what they share with somebody in a record."""
+
+    def __init__(self, directory: Directory) -> None:
+        self._members = tuple(directory.staff.values())
+        self._pool = Pool((person(member.person) for member in self._members), narrow_keys)
+
+    def near(self, subject: Subject) -> Iterator[tuple[Staff, Person]]:
+        """Members of staff worth comparing with this person."""
+        for index in self._pool.near(subject.narrow):
+            yield self._members[index], self._pool.persons[index]
