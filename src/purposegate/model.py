@@ -290,6 +290,9 @@ class EntryKind(StrEnum):
     POLICY_CHANGE = "policy-change"
     RECOVERY = "recovery"
     GAP = "gap"
+    READING = "reading"
+    ERASE = "erase"
+    HOLD = "hold"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
+from purposegate.cli._ledger_query import query
 from purposegate.cli._witness import witness
 from purposegate.errors import PurposegateError
 from purposegate.ledger.policy import Policy
@@ -21,12 +22,15 @@ class LedgerGroup(click.Group):
     """A group whose usage errors exit 3: in this group 1 and 2 say something about the evidence."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the sub-command; a usage error exits 3."""
+        """Run the sub-command; a usage error exits 3, a file that cannot be used exits 2."""
         try:
             return super().invoke(ctx)
         except click.UsageError as error:
             error.show()
             ctx.exit(USAGE)
+        except PurposegateError as error:
+            click.echo(f"{error}\n{error.remedy}", err=True)
+            ctx.exit(UNDECIDED)
 
 
 @click.group(cls=LedgerGroup)
@@ -34,7 +38,8 @@ def ledger() -> None:
     """Verify, search and export the ledger. Exit codes: 0 intact, 1 tampered, 2 cannot decide, 3 usage."""
 
 
-ledger.add_command(witness)
+for command in (query, witness):
+    ledger.add_command(command)
 
 
 @ledger.command()
@@ -61,12 +66,7 @@ def verify(ctx: click.Context, /, path: Path, **options: Any) -> None:
     Every mismatch is printed with the entry's index, what was expected and what was found. Without a policy the logs' keys
     are taken from the ledger itself.
     """
-    try:
-        report = _verified(path, **options)
-    except (PurposegateError, OSError) as error:
-        remedy = error.remedy if isinstance(error, PurposegateError) else ""
-        click.echo(f"cannot decide: {error}\n{remedy}".rstrip(), err=True)
-        ctx.exit(UNDECIDED)
+    report = _verified(path, **options)
     click.echo(report.json() if options["as_json"] else report.text())
     ctx.exit(report.exit_code)
 
