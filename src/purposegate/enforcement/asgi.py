@@ -89,12 +89,17 @@ class PurposeGateMiddleware:
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Start the gate before the app says it is ready, and close it after the app is done."""
+        failed = False
 
         async def starting(message: Message) -> None:
+            nonlocal failed
+            if failed:
+                return  # the app hears the gate's fault raised and reports it too; ASGI allows the server one answer
             if message["type"] == "lifespan.startup.complete":
                 try:
                     await self.gate.start()
                 except Exception as error:
+                    failed = True
                     await send({"type": "lifespan.startup.failed", "message": f"purposegate: {error}"})
                     raise
             if message["type"] in ("lifespan.shutdown.complete", "lifespan.shutdown.failed"):
