@@ -8,7 +8,7 @@ import csv
 import math
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -69,8 +69,21 @@ def word(text: str) -> Word | None:
 
 def folded(names: Iterable[Name]) -> tuple[FoldedName, ...]:
     """Every spelling that has at least one comparable part, each once, in the order given."""
-    both = (FoldedName(word(name.given), word(name.surname)) for name in names)
-    return tuple(dict.fromkeys(name for name in both if name.given or name.surname))
+    readings = (
+        FoldedName(word(given), word(surname)) for name in names for given, surname in _readings(name)
+    )
+    return tuple(dict.fromkeys(reading for reading in readings if reading.given or reading.surname))
+
+
+def _readings(name: Name) -> Iterator[Name]:
+    """The name as written, and, where one column holds all of it, as its parts."""
+    yield name
+    whole = "" if name.given.strip() and name.surname.strip() else name.given.strip() or name.surname.strip()
+    surname, comma, given = whole.partition(",")
+    if comma:
+        yield Name(given, surname)
+    elif len(words := whole.split()) > 1:
+        yield Name(" ".join(words[:-1]), words[-1])
 
 
 @cache

@@ -107,7 +107,7 @@ def _provenance(table: Table, line: Line) -> str:
     provenance = line.cells["provenance"]
     if provenance == INTELLIGENCE:
         expected = (
-            "no entry from intelligence: offer it to `purposegate watch import`, never to this register"
+            "no entry from intelligence: covert entries never enter this register (law 6)"
         )
         table.fault(line.number, "provenance", expected)
     elif provenance not in IMPORTABLE:

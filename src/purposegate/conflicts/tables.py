@@ -1,13 +1,17 @@
 """CSV files of entries and facts, read strictly: all or nothing, every bad line named, no cell ever echoed.
 
 UTF-8, a header line, columns in any order. The first line may state when its source was true, `#as_of=2026-11-21T08:00:00Z`;
-otherwise the file's own time of change stands for it. Cells may hold several values (`;`), and a value several parts (`|`).
+otherwise the file's own time of change stands for it. It may also state how many rows follow (`#as_of=... rows=812`), so that a
+file cut short is refused. Whoever writes a file writes it under another name and renames it. Cells may hold several values
+(`;`), and a value several parts (`|`).
 """
 
 import csv
 import hashlib
 import io
+import os
 import re
+import stat
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -30,7 +34,9 @@ MAX_FINDINGS = 500
 SKEW = timedelta(minutes=5)
 """How far another machine's clock may run ahead before what it states is in the future."""
 
-_STATED = re.compile(r"#as_of=(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(?::\d{2})?(?:Z|[+-]\d{2}:\d{2}))\s*")
+_STATED = re.compile(
+    r"#as_of=(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(?::\d{2})?(?:Z|[+-]\d{2}:\d{2}))(?: rows=(\d{1,9}))?\s*"
+)
 _FORMULA = ("=", "@", "+", "-")
 _PHONE = re.compile(r"\+[0-9 ()./-]+(;[0-9 +()./-]+)*")
 _BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -42,6 +48,7 @@ class Stamp(NamedTuple):
     """What tells one state of a file from another without reading it."""
 
     mtime_ns: int
+    ctime_ns: int
     size: int
     inode: int
 
@@ -99,8 +106,11 @@ class Table:
 
 def stamp(path: Path) -> Stamp:
     """The file's state now. Raises OSError."""
-    seen = path.stat()
-    return Stamp(seen.st_mtime_ns, seen.st_size, seen.st_ino)
+    return _stamp(path.stat())
+
+
+def _stamp(seen: os.stat_result) -> Stamp:
+    return Stamp(seen.st_mtime_ns, seen.st_ctime_ns, seen.st_size, seen.st_ino)
 
 
 def read_table(path: Path, columns: Sequence[str], *, now: datetime) -> Table:
@@ -108,43 +118,64 @@ def read_table(path: Path, columns: Sequence[str], *, now: datetime) -> Table:
 
     Raises `ImportRefused` where the file cannot be read or has not the columns, since then no line can be judged.
     """
-    try:
-        with path.open("rb") as file:
-            if stamp(path).size > MAX_BYTES:
-                raise ImportRefused([Finding(path.name, 1, "(file)", f"at most {MAX_BYTES} bytes")])
-            before = stamp(path)
-            raw = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise ImportRefused(
-            [Finding(path.name, 1, "(file)", f"a readable file: {error.strerror}")]
-        ) from error
+    raw, seen = _bytes(path)
     # Undecodable bytes become lone surrogates, so that the line and column which hold them can be named.
     text = raw.decode("utf-8-sig", errors="surrogateescape")
-    changed = datetime.fromtimestamp(before.mtime_ns / 1e9, UTC)
-    table = Table(path.name, min(changed, now), hashlib.sha256(raw).hexdigest(), before)
+    changed = datetime.fromtimestamp(seen.mtime_ns / 1e9, UTC)
+    table = Table(path.name, min(changed, now), hashlib.sha256(raw).hexdigest(), seen)
     first, _, rest = text.partition("\n")
-    if first.startswith("#"):
-        _state(table, first, now)
-        text = rest
-    _rows(table, text, columns, offset=1 if first.startswith("#") else 0)
+    if not first.startswith("#"):
+        _rows(table, text, columns, offset=0)
+        return table
+    rows = _state(table, first, now)
+    found = _rows(table, rest, columns, offset=1)
+    if rows is not None and rows != found:
+        table.fault(1, "(rows)", "as many rows as the file states that it has")
     return table
 
 
-def _state(table: Table, first: str, now: datetime) -> None:
+def _bytes(path: Path) -> tuple[bytes, Stamp]:
+    def refuse(expected: str) -> ImportRefused:
+        return ImportRefused([Finding(path.name, 1, "(file)", expected)])
+
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise refuse("a regular file")  # opening a pipe would wait for its writer
+        with path.open("rb") as file:
+            before = os.fstat(file.fileno())
+            raw = file.read(MAX_BYTES + 1)
+            after = os.fstat(file.fileno())
+    except OSError as error:
+        raise refuse(f"a readable file: {error.strerror}") from error
+    if len(raw) > MAX_BYTES:
+        raise refuse(f"at most {MAX_BYTES} bytes")
+    if _stamp(before) != _stamp(after) or len(raw) != after.st_size:
+        raise refuse("a file that nobody writes to while it is read: write another and rename it")
+    return raw, _stamp(after)
+
+
+def _state(table: Table, first: str, now: datetime) -> int | None:
+    """Take what the first line states of the file; the number of its rows, if stated."""
     stated = _STATED.fullmatch(first.rstrip("\r"))
     try:
         as_of = datetime.fromisoformat(stated[1]).astimezone(UTC) if stated else None
     except ValueError:
         as_of = None
-    if as_of is None:
-        table.fault(1, "(as_of)", "#as_of= and a moment with offset, such as 2026-11-21T08:00:00Z")
-    elif as_of > now + SKEW:
+    if stated is None or as_of is None:
+        table.fault(
+            1,
+            "(as_of)",
+            "#as_of= and a moment with offset, such as 2026-11-21T08:00:00Z, and no more but rows=",
+        )
+        return None
+    if as_of > now + SKEW:
         table.fault(1, "(as_of)", "a moment that is not in the future")
-    else:
-        table.as_of = min(as_of, now)
+    table.as_of = min(as_of, now)
+    return int(stated[2]) if stated[2] else None
 
 
-def _rows(table: Table, text: str, columns: Sequence[str], *, offset: int) -> None:
+def _rows(table: Table, text: str, columns: Sequence[str], *, offset: int) -> int:
+    """Take the rows; how many there were, right or wrong."""
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         header = [name.strip() for name in next(reader, [])]
@@ -154,17 +185,19 @@ def _rows(table: Table, text: str, columns: Sequence[str], *, offset: int) -> No
         missing = ", ".join(sorted(set(columns) - set(header))) or "none missing"
         expected = f"UTF-8 CSV with exactly the columns {', '.join(columns)} (missing: {missing})"
         raise ImportRefused([Finding(table.label, offset + 1, "(header)", expected)])
+    count = 0
     while True:
         start = reader.line_num + offset + 1
         try:
             row = next(reader, None)
         except csv.Error:
             table.fault(start, "(row)", "well-formed CSV; nothing after this line was read")
-            return
+            return count
         if row is None:
-            return
+            return count
         if not row:
             continue  # an empty line, which spreadsheets leave at the end
+        count += 1
         if len(row) != len(header):
             table.fault(start, "(row)", f"{len(header)} cells")
             continue

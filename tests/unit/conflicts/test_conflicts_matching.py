@@ -54,6 +54,9 @@ def _tier(one: Identity, other: Identity) -> Tier | None:
         somebody("Edmund", "Archer", "1981-11-06", HOME),
         somebody("Edmund", "Archer", "", HOME),
         somebody("Edmund", "", "1981-11-05", HOME),
+        somebody("", "Edmund Archer", "1981-11-05"),
+        somebody("", "ARCHER, Edmund James", "1981-11-05"),
+        somebody("Mr Edmund Archer", "", "1981-11-05"),
     ],
 )
 def test_one_person_written_in_another_way_is_confirmed(other: Identity) -> None:

@@ -49,6 +49,12 @@ def test_names_without_anything_comparable_are_left_out() -> None:
     assert () == folded([Name("-", "..."), Name("", "")])
 
 
+@given(st.text(), st.text())
+def test_any_text_can_be_a_name(given_name: str, surname: str) -> None:
+    """Whatever a record holds there, folding it ends, and every reading has a part."""
+    assert all(any(name) for name in folded([Name(given_name, surname)]))
+
+
 @pytest.mark.parametrize(
     ("one", "other"), [("robert", "bob"), ("bob", "robert"), ("bob", "rob"), ("elizabeth", "liz")]
 )

@@ -71,6 +71,9 @@ def test_what_spreadsheets_write_is_read(file: Path, prefix: bytes, ending: byte
         (b"#as_of=2026-02-30T08:00:00Z\nid,names,phones\n", [(1, "(as_of)")]),
         (b"#as_of=2026-11-20T08:00:00\nid,names,phones\n", [(1, "(as_of)")]),
         (b"#as_of=2026-11-21T08:00:00Z\nid,names,phones\n", [(1, "(as_of)")]),
+        (b"#as_of=2026-11-20T08:00:00Z rows=2\nid,names,phones\n7,Ann,\n", [(1, "(rows)")]),
+        (b"#as_of=2026-11-20T08:00:00Z rows=0\nid,names,phones\n7,Ann,\n", [(1, "(rows)")]),
+        (b"#as_of=2026-11-20T08:00:00Z rows=1 x\nid,names,phones\n7,Ann,\n", [(1, "(as_of)")]),
     ],
 )
 def test_every_bad_line_is_named(file: Path, content: bytes, expected: list[tuple[int, str]]) -> None:
@@ -105,6 +108,21 @@ def test_no_cell_is_echoed(tmp_path_factory: pytest.TempPathFactory, cell: str) 
 
 def test_a_missing_file_is_refused(file: Path) -> None:
     """No file, no facts: an import of nothing is an error, not an empty register."""
+    with pytest.raises(ImportRefused):
+        read_table(file, COLUMNS, now=NOW)
+
+
+def test_a_stated_number_of_rows_that_is_right(file: Path) -> None:
+    """A file may say how long it is, so that one cut short at a line's end is seen."""
+    assert 2 == len(
+        _read(file, b"#as_of=2026-11-20T08:00:00Z rows=2\nid,names,phones\n7,Ann,\n\n8,Bob,\n").lines
+    )
+
+
+def test_a_pipe_is_refused(file: Path) -> None:
+    """A feed that is no file would hold up the import for as long as nobody writes."""
+    os.mkfifo(file)
+
     with pytest.raises(ImportRefused):
         read_table(file, COLUMNS, now=NOW)
 
