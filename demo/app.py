@@ -5,6 +5,6 @@ from datasette.app import Datasette
 from purposegate import PurposeGateMiddleware, load_gate
 
 app = PurposeGateMiddleware(
-    Datasette([".demo/people.db"], settings={"num_sql_threads": 1}).app(),
+    Datasette(immutables=[".demo/people.db"]).app(),
     gate=load_gate(".demo/purposegate.yaml"),
 )

@@ -123,10 +123,21 @@ def write_facts(folder: Path, both: People, cast: Cast, *, now: datetime | None 
         ("T1004", "Owen|Tallis", "1996-05-04", "3|Mill Row||Northam|YO1 2XX", "prosecution", recently),
         ("T1005", "Helen|Marsh", "1979-12-01", "9|Castle Street||Northam|YO1 4XX", "cid", joined),
     ]
+    left = (
+        "T1006",
+        "Colin|Garth",
+        "1968-03-03",
+        "5|Abbey Road||Northam|YO1 9XX",
+        "response",
+        joined,
+        recently,
+        "",
+        "",
+    )
     _write(
         folder / "directory.csv",
         "staff_id,names,born,homes,unit,joined,left,phones,plates",
-        [(*person, "", "", "") for person in staff],
+        [*((*person, "", "", "") for person in staff), left],
     )
     _write(
         folder / "register.csv",

@@ -4,7 +4,7 @@
     from purposegate import PurposeGateMiddleware, load_gate
 
     app = PurposeGateMiddleware(
-        Datasette(["people.db"]).app(),
+        Datasette(immutables=["people.db"]).app(),
         gate=load_gate("purposegate.yaml"),
     )
 

@@ -69,7 +69,7 @@ async def observe(attempt: Attempt, upstream: Upstream) -> None:
         found = dict.fromkeys(reason for one in attempt.kept for reason in one.outcome.reasons)
         attempt.reasons += [reason for reason in found if reason not in attempt.reasons]
     except Exception as fault:  # noqa: BLE001  monitor mode passes outages, recorded (law 10)
-        outage = as_outage(fault)
+        outage = as_outage(fault, attempt.id)
         attempt.reasons.append(outage.reason)
         attempt.detail = attempt.detail or outage.detail
 

@@ -46,7 +46,7 @@ class Application(AbstractAsyncContextManager[Parts]):
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._stack = AsyncExitStack()
-        self._retire: Callable[[], Awaitable[None]] | None = None
+        self._retiring: set[Callable[[], Awaitable[None]]] = set()
         self._ledger: DurableLedger | None = None
         self._history: History | None = None
 
@@ -59,7 +59,7 @@ class Application(AbstractAsyncContextManager[Parts]):
             self._ledger = ledger
             # Nothing idle is kept: other workers count in the same store, and only it knows of them.
             self._history = History(ledger.counts, idle_kept=0)
-            stack.push_async_callback(self._close_decider)
+            stack.push_async_callback(self._close_deciders)
             snapshot = await self.reload()
             self._stack = stack.pop_all()
         return Parts(
@@ -85,6 +85,13 @@ class Application(AbstractAsyncContextManager[Parts]):
         settings = await asyncio.to_thread(settings_file.load, self._settings.path)
         catalogue = load_catalogue(settings.policies / "purposes.yaml", field=settings.header)
         routes = load_records(settings.policies / "records.yaml")
+        unknown = settings.modes.keys() - {*routes.kinds, "default"}
+        if unknown:
+            known = ", ".join(sorted([*routes.kinds, "default"]))
+            raise SettingsError(
+                f"{settings.path}: modes: {len(unknown)} unknown record kind(s); known: {known}"
+            )
+        cursors = Cursors(_secret(settings.ledger.path), settings.cursor_lifetime_s)
         facts = await ForceFacts.load(
             conflicts=settings.policies / "conflicts.yaml",
             policy=settings.policies / "facts.yaml",
@@ -106,28 +113,28 @@ class Application(AbstractAsyncContextManager[Parts]):
         refreshing = asyncio.create_task(_refresh(facts, settings.facts.refresh_s))
 
         async def retire() -> None:
+            self._retiring.discard(retire)
             refreshing.cancel()
             await decider.aclose()
 
-        snapshot = Snapshot(
+        self._retiring.add(retire)
+        return Snapshot(
             routes=routes,
             catalogue=catalogue,
             decider=decider,
             facts=facts,
             identify=identify,
-            cursors=Cursors(_secret(settings.ledger.path), settings.cursor_lifetime_s),
+            cursors=cursors,
             ways=WaysForward(hand_over=settings.hand_over, supervisor=settings.supervisor),
             modes=settings.modes,
             digest=_digest(settings, decider.digest),
             refill_pages=settings.refill_pages,
             retire=retire,
         )
-        self._retire = retire
-        return snapshot
 
-    async def _close_decider(self) -> None:
-        if self._retire is not None:
-            await self._retire()
+    async def _close_deciders(self) -> None:
+        for retire in tuple(self._retiring):
+            await retire()
 
 
 def _open_ledger(settings: Settings) -> DurableLedger:

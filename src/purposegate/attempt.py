@@ -12,6 +12,7 @@ from purposegate.exchange import Request
 from purposegate.model import (
     ACTIONS_WITH_EFFECTS,
     Action,
+    Answer,
     Declaration,
     Entry,
     EntryKind,
@@ -20,6 +21,7 @@ from purposegate.model import (
     Mode,
     Outcome,
     Principal,
+    Question,
     RecordRef,
 )
 from purposegate.protocols import Catalogue, Cursors, Decider, Facts, Match, Purpose, Reservation, Routes
@@ -77,6 +79,8 @@ class Attempt:
     detail: str = ""
     status: int = 0
     policy_digest: str = ""
+    allow_rules: frozenset[str] = frozenset()
+    answers: dict[Question, Answer] = field(default_factory=dict)
     call_ids: list[str] = field(default_factory=list)
     ordinals: dict[RecordRef, int] = field(default_factory=dict)
     reservations: list[Reservation] = field(default_factory=list)
@@ -160,6 +164,7 @@ class Attempt:
             }
         if self.overridden is not None:
             fields["overridden"] = self.overridden.value
+        masked = self.mode is Mode.ENFORCE
         counted = self.kept if released and kind is not EntryKind.INTENT else []
         return Entry(
             kind=kind,
@@ -168,7 +173,7 @@ class Attempt:
             released=released,
             fields=fields,
             rows=[
-                *(evidence.row_fields(judged, released=released) for judged in self.kept),
+                *(evidence.row_fields(judged, released=released, masked=masked) for judged in self.kept),
                 *(evidence.row_fields(judged, released=False) for judged in self.withheld),
             ],
             counts=evidence.count_keys(self.principal, match.action, counted) if match else (),

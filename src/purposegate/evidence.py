@@ -90,7 +90,7 @@ def outcome_fields(outcome: Outcome | None, reasons: Sequence[Reason], detail: s
             "masks": sorted(outcome.masks),
             "notify": sorted(outcome.notify),
             "policy_reasons": list(outcome.policy_reasons),
-            "break_glass": outcome.break_glass,
+            "decided_by_broken_glass": outcome.break_glass,
         }
     return fields
 
@@ -119,16 +119,20 @@ def identity_row(identity: Identity) -> dict[str, Any]:
     }
 
 
-def row_fields(judged: Judged, *, released: bool) -> dict[str, Any]:
-    """One record of the answer: released or withheld, which fields, which ties, which sight of it."""
+def row_fields(judged: Judged, *, released: bool, masked: bool = True) -> dict[str, Any]:
+    """One record of the answer: released or withheld, which fields, which ties, which sight of it.
+
+    `masked` is false in monitor mode, where masks are found and not carried out.
+    """
     outcome, row = judged.outcome, judged.row
+    hidden = outcome.masks if masked else frozenset[str]()
     return {
         "kind": row.record.kind,
         "id": row.record.id,
         "released": released,
         "reasons": [reason.value for reason in outcome.reasons],
-        "fields_released": sorted(row.fields - outcome.masks) if released else [],
-        "fields_withheld": sorted(row.fields & outcome.masks) if released else sorted(row.fields),
+        "fields_released": sorted(row.fields - hidden) if released else [],
+        "fields_withheld": sorted(row.fields & hidden) if released else sorted(row.fields),
         "obligations": sorted(outcome.obligations),
         "conflicts": [conflict_row(conflict) for conflict in outcome.relations],
         "sight": judged.ordinal,

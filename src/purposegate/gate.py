@@ -96,6 +96,7 @@ class Gate:
         self._rate: RefusalRate | None = None
         self._strangers = MinuteTally(clock=monotonic)
         self._throttled = MinuteTally(clock=monotonic)
+        self._outages = MinuteTally(clock=monotonic)
         self._gap: dict[str, Any] | None = None
 
     async def start(self) -> None:
@@ -139,7 +140,11 @@ class Gate:
         """
         parts = await self._ready()
         fields = {"snapshot_digest": snapshot.digest, "policy_digest": snapshot.decider.digest}
-        await parts.ledger.append(self._bare_entry(EntryKind.POLICY_CHANGE, fields))
+        try:
+            await parts.ledger.append(self._bare_entry(EntryKind.POLICY_CHANGE, fields))
+        except LedgerOutage:
+            await snapshot.retire()
+            raise
         old, self._snapshot = self._snapshot or parts.snapshot, snapshot
         while self._serving[id(old)]:
             self._drained.clear()
@@ -222,7 +227,7 @@ class Gate:
             except LookupRefused as refusal_:
                 reply = self._refused(attempt, refusal_.reason, refusal_.detail)
             except Exception as fault:  # noqa: BLE001  a crash is an outage with its own reason, never a release (law 2)
-                outage = as_outage(fault)
+                outage = as_outage(fault, attempt.id)
                 reply = self._refused(attempt, outage.reason, outage.detail)
             except asyncio.CancelledError:
                 attempt.settle(recorded=False)
@@ -231,7 +236,8 @@ class Gate:
             result = await asyncio.shield(asyncio.ensure_future(self._leave(parts, attempt, reply)))
             _mark(span, attempt, result, monitored=monitored)
         labels = {ATTR_ACTION: attempt.action or "", ATTR_KIND: attempt.kind, ATTR_MODE: attempt.mode}
-        LOOKUPS.add(1, labels | {ATTR_RELEASED: not attempt.reasons, ATTR_FAMILY: attempt.family or "none"})
+        went_out = result is Pass.ORIGINAL or not attempt.reasons
+        LOOKUPS.add(1, labels | {ATTR_RELEASED: went_out, ATTR_FAMILY: attempt.family or "none"})
         DURATION.record(self._monotonic() - began, labels)
         return result
 
@@ -252,7 +258,7 @@ class Gate:
         except LookupRefused as refusal_:
             attempt.reasons, attempt.detail = [refusal_.reason], refusal_.detail
         except Exception as fault:  # noqa: BLE001  monitor mode passes outages, recorded (law 10)
-            outage = as_outage(fault)
+            outage = as_outage(fault, attempt.id)
             attempt.reasons, attempt.detail = [outage.reason], outage.detail
         if attempt.has_effects:
             await self._append(parts, attempt, attempt.entry(EntryKind.INTENT, released=False))
@@ -268,6 +274,8 @@ class Gate:
             raise RouteRefused(Reason.ROUTE_UNMAPPED)
         if request.body_over_cap:
             raise RouteRefused(Reason.BODY_TOO_LARGE)
+        if not await snapshot.facts.knows(attempt.principal.id):
+            raise IdentityRefused(Reason.PRINCIPAL_UNKNOWN)
         attempt.declaration = snapshot.catalogue.declared(request)
         attempt.purpose = snapshot.catalogue.accept(attempt.declaration)
         originator = attempt.declaration.originator
@@ -326,6 +334,8 @@ class Gate:
         monitored = attempt.mode is Mode.MONITOR
         released = monitored or not attempt.reasons
         attempt.status = reply.status if reply is not None else attempt.status
+        if attempt.family is Family.OUTAGE:
+            self._tell_operators(attempt)
         recorded = False
         try:
             with TRACER.start_as_current_span(SPAN_APPEND):
@@ -342,6 +352,14 @@ class Gate:
             return Pass.ORIGINAL
         headers = reply.headers if receipt is None else (*reply.headers, (b"purposegate-receipt", receipt))
         return Reply(status=reply.status, headers=headers, body=reply.body)
+
+    def _tell_operators(self, attempt: Attempt) -> None:
+        """One line a minute for each reason: a flood of lookups during an outage must not fill the log."""
+        reason = attempt.reasons[0]
+        count = self._outages.add(reason.value)
+        if count:
+            said = "lookup %s: outage %s: %s %s (%d since last said)"
+            LOG.error(said, attempt.id, reason.value, reason.wording.auditor, attempt.detail, count)
 
     async def _append(self, parts: Parts, attempt: Attempt, entry: Entry) -> bytes | None:
         """Append; the receipt header, or None where monitor mode is set to pass while the ledger is down.

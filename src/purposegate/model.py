@@ -290,6 +290,7 @@ class EntryKind(StrEnum):
     POLICY_CHANGE = "policy-change"
     RECOVERY = "recovery"
     GAP = "gap"
+    WITNESS_GAP = "witness-gap"
     READING = "reading"
     ERASE = "erase"
     HOLD = "hold"

@@ -13,8 +13,8 @@ from purposegate.exchange import Reply, Request
 from purposegate.model import Principal
 
 BREAK_GLASS_TEXT = (
-    "Add ;break-glass to the declaration of a purpose that allows it. The lookup is released where policy lets it, "
-    "a supervisor is told, and somebody reviews it."
+    "Add ;break-glass to the declaration of a purpose that allows it. A record is opened where policy lets it, "
+    "and the entry is flagged for a supervisor's review."
 )
 
 

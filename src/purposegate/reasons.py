@@ -33,6 +33,7 @@ class Reason(StrEnum):
     IDENTITY_MISSING = "identity-missing"
     IDENTITY_INVALID = "identity-invalid"
     REFUSALS_TOO_MANY = "refusals-too-many"
+    PRINCIPAL_UNKNOWN = "principal-unknown"
 
     PATH_AMBIGUOUS = "path-ambiguous"
     METHOD_OVERRIDDEN = "method-overridden"
@@ -82,9 +83,7 @@ REFUSED_TEXT = (
     "This lookup was not released. You can correct the declaration, hand the task to a colleague, "
     "ask a supervisor, or break glass where your role allows it."
 )
-OUTAGE_TEXT = (
-    "The gate could not decide, so nothing was released. Try again shortly; the operators have been told why."
-)
+OUTAGE_TEXT = "The gate could not decide, so nothing was released. Try again shortly; the reason is in the operators' log."
 
 
 def _route(status: int, principal: str, auditor: str) -> Wording:
@@ -121,6 +120,12 @@ WORDINGS: dict[Reason, Wording] = {
         Family.IDENTITY,
         "Too many refused lookups in a short time. Wait, then correct the declaration before asking again.",
         "The principal passed the refusal rate; further attempts are counted, one entry a minute.",
+    ),
+    Reason.PRINCIPAL_UNKNOWN: Wording(
+        403,
+        Family.IDENTITY,
+        "You are not in the staff directory, or no longer. Ask your supervisor to have the entry mended.",
+        "The directory does not hold the principal as somebody who works here now, so no tie of theirs could be found.",
     ),
     Reason.PATH_AMBIGUOUS: _route(
         400,
@@ -219,5 +224,5 @@ WORDINGS: dict[Reason, Wording] = {
     ),
     Reason.ANSWER_UNREADABLE: _outage("The answer does not have the shape records.yaml promises.", 502),
     Reason.ANSWER_TOO_LARGE: _outage("The answer is larger than the gate holds.", 502),
-    Reason.GATE_FAULT: _outage("The gate itself failed; see the log of the same lookup id."),
+    Reason.GATE_FAULT: _outage("The gate itself failed; its log names the same lookup."),
 }

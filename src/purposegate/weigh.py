@@ -4,13 +4,15 @@ The order is fixed: a sight is reserved before it is decided, so that parallel l
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from purposegate.attempt import Attempt
 from purposegate.errors import Outage
 from purposegate.evidence import Judged
 from purposegate.judge import SELF, judge
 from purposegate.model import (
+    Action,
+    Answer,
     Conflict,
     Lookup,
     Obligation,
@@ -35,7 +37,9 @@ ABSENT = frozenset(
         Reason.GATE_FAULT,
     }
 )
-"""Outages that broken glass may stand in for: the table of design section 3. Never identity, never the ledger."""
+"""Outages that broken glass may stand in for: the table of design section 3. Never identity, never the ledger.
+
+It opens a record and does no more: a list, an export or an edit waits for the policies, which alone know its masks."""
 MALFORMED = frozenset({Reason.PDP_ANSWER_MALFORMED, Reason.POLICY_OUTPUT_MALFORMED})
 """The same, but only where no tie was found: otherwise one more tie could turn a refusal into a release (law 5)."""
 
@@ -47,7 +51,7 @@ async def gather(attempt: Attempt) -> None:
         with TRACER.start_as_current_span(SPAN_FACTS):
             attempt.facts = await facts.about_lookup(lookup)
     except Exception as fault:
-        outage = as_outage(fault)
+        outage = as_outage(fault, attempt.id)
         if not _stands_in(attempt, outage):
             raise outage from fault
         attempt.overridden = outage.reason
@@ -64,7 +68,7 @@ async def weigh(attempt: Attempt, rows: Sequence[Row]) -> tuple[Judged, ...]:
         await attempt.reserve([row.record for row in rows])
         outcomes = await _outcomes(attempt, rows, found)
     except Exception as fault:
-        outage = as_outage(fault)
+        outage = as_outage(fault, attempt.id)
         if not _stands_in(attempt, outage):
             raise outage from fault
         attempt.overridden = outage.reason
@@ -85,11 +89,11 @@ def named(records: Sequence[RecordRef]) -> tuple[Row, ...]:
     )
 
 
-def as_outage(fault: Exception) -> Outage:
+def as_outage(fault: Exception, lookup_id: str = "-") -> Outage:
     """An outage as it is; anything else is a fault of the gate, logged with its trace and told to nobody."""
     if isinstance(fault, Outage):
         return fault
-    LOG.error("the gate failed while weighing a lookup", exc_info=fault)
+    LOG.error("lookup %s: the gate failed", lookup_id, exc_info=fault)
     return Outage(Reason.GATE_FAULT, type(fault).__name__)
 
 
@@ -102,6 +106,7 @@ def _lookup(attempt: Attempt) -> Lookup:
 def _stands_in(attempt: Attempt, outage: Outage) -> bool:
     return (
         attempt.breaks_glass
+        and attempt.action is Action.VIEW
         and attempt.purpose is not None
         and attempt.purpose.breaks_glass_when_unavailable
         and outage.reason in ABSENT | MALFORMED
@@ -125,15 +130,7 @@ async def _outcomes(attempt: Attempt, rows: Sequence[Row], found: Sequence[Recor
                 [(conflict, _question(attempt, row, facts, conflict)) for conflict in facts.conflicts],
             )
         )
-    asked = list(
-        dict.fromkeys(q for plain, tied in plans for q in (plain, *(question for _, question in tied)))
-    )
-    with TRACER.start_as_current_span(SPAN_DECIDE):
-        ruling = await attempt.snapshot.decider.decide(asked, lookup_id=attempt.id)
-    attempt.policy_digest = ruling.digest
-    if ruling.call_id:
-        attempt.call_ids.append(ruling.call_id)
-    answers = dict(zip(asked, ruling.answers, strict=True))
+    answers = await _asked(attempt, [q for plain, tied in plans for q in (plain, *(q for _, q in tied))])
     fulfilled = {Obligation.FLAG}
     if attempt.purpose and attempt.declaration and attempt.purpose.reason_is_full(attempt.declaration.reason):
         fulfilled.add(Obligation.JUSTIFY)
@@ -141,11 +138,24 @@ async def _outcomes(attempt: Attempt, rows: Sequence[Row], found: Sequence[Recor
         judge(
             answers[plain],
             [(conflict, answers[question]) for conflict, question in tied],
-            allow_rules=ruling.allow_rules,
+            allow_rules=attempt.allow_rules,
             fulfilled=fulfilled,
         )
         for plain, tied in plans
     ]
+
+
+async def _asked(attempt: Attempt, questions: Sequence[Question]) -> Mapping[Question, Answer]:
+    """Put the questions that this lookup has not put yet. One lookup hears one answer to one question, always."""
+    fresh = [question for question in dict.fromkeys(questions) if question not in attempt.answers]
+    if fresh:
+        with TRACER.start_as_current_span(SPAN_DECIDE):
+            ruling = await attempt.snapshot.decider.decide(fresh, lookup_id=attempt.id)
+        attempt.policy_digest, attempt.allow_rules = ruling.digest, ruling.allow_rules
+        if ruling.call_id:
+            attempt.call_ids.append(ruling.call_id)
+        attempt.answers.update(zip(fresh, ruling.answers, strict=True))
+    return attempt.answers
 
 
 async def _by_broken_glass(attempt: Attempt, rows: Sequence[Row]) -> tuple[Judged, ...]:

@@ -20,7 +20,7 @@ SEARCH_NOTICE = "This list may be incomplete for you; a colleague can run it."
 NO_STORE: Headers = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
 
 TITLES = {
-    Family.IDENTITY: "Not signed in",
+    Family.IDENTITY: "Not accepted",
     Family.ROUTE: "Closed address",
     Family.DECLARATION: "Declaration needed",
     Family.POLICY: "Not released",
@@ -55,7 +55,7 @@ class WaysForward:
                 {
                     "rel": "break-glass",
                     "href": f"{PREFIX}/purposes#break-glass",
-                    "title": "For a threat to life: declare again with ;break-glass. It is reviewed.",
+                    "title": "For a threat to life: declare again with ;break-glass. The entry is flagged for review.",
                 }
             )
         return links

@@ -51,7 +51,7 @@ def require_local(directory: Path) -> None:
     try:
         mountinfo = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape")
     except OSError:
-        return  # macOS and containers without /proc: docs/ledger.md names the filesystems to avoid
+        return  # macOS and containers without /proc: docs/operator.md names the filesystems to avoid
     kind = filesystem_of(directory.resolve(), mountinfo)
     if kind in NETWORK_FILESYSTEMS:
         raise SettingsError(

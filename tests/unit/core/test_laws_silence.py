@@ -349,3 +349,61 @@ async def test_an_unknown_originator_is_malformed(gated: Gated) -> None:
     )
 
     assert (400, "/.purposegate/problems/originator-unknown") == (answer.status_code, answer.json()["type"])
+
+
+@pytest.mark.parametrize("who", ["T9999", "T1006"])
+async def test_a_principal_the_directory_lacks_is_nobody_known(world: World, parts: Parts, who: str) -> None:
+    """Somebody unknown, or who has left, has no findable ties, so nothing is released: glass whole or broken."""
+    row = world.both.records[world.cast.suspect]
+    app = HostileApp(row_page(row))
+    gated = behind(world, app, parts)
+    answers = [
+        await gated.ask(world.path(world.cast.suspect), who=who, roles=("Constable",), declared=declared)
+        for declared in (MINE, GLASS)
+    ]
+
+    assert [403, 403] == [answer.status_code for answer in answers]
+    assert {"/.purposegate/problems/principal-unknown"} == {answer.json()["type"] for answer in answers}
+    assert [] == app.asked
+
+
+async def test_broken_glass_opens_a_record_and_no_list(world: World, parts: Parts) -> None:
+    """With the PDP dead nothing knows a list's masks, so a search stays an outage."""
+    row = world.both.records[world.cast.suspect]
+    decider = Around(parts.snapshot.decider, decide=raising(PdpOutage(Reason.PDP_UNAVAILABLE)))
+    gated = behind(world, HostileApp(table_page([row])), parts, decider=decider)
+    answer = await gated.ask("/people/person.json", declared=GLASS, who="T1002", roles=("Constable",))
+
+    assert (503, False) == (answer.status_code, row["surname"] in answer.text)
+
+
+async def test_an_outage_is_told_to_the_operators_once_a_minute(
+    world: World, parts: Parts, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Law 3: the log names the reason and the lookup, not the person, and is not flooded."""
+    decider = Around(parts.snapshot.decider, decide=raising(PdpOutage(Reason.PDP_UNAVAILABLE)))
+    gated = behind(world, HostileApp(), parts, decider=decider)
+    for _ in range(10):
+        await gated.ask(world.path(world.cast.suspect))
+
+    said = [record.getMessage() for record in caplog.records if record.name == "purposegate"]
+    assert 1 == len(said)
+    assert "pdp-unavailable" in said[0]
+    assert "T1001" not in said[0]
+
+
+async def test_one_lookup_asks_one_question_once(world: World, parts: Parts) -> None:
+    """A view whose answer changes nothing about the question is not asked about again."""
+    asked: list[Question] = []
+
+    async def decide(questions: Sequence[Question], *, lookup_id: str) -> Ruling:
+        asked.extend(questions)
+        return await parts.snapshot.decider.decide(questions, lookup_id=lookup_id)
+
+    row = world.both.records[world.cast.suspect]
+    gated = behind(
+        world, HostileApp(row_page(row)), parts, decider=Around(parts.snapshot.decider, decide=decide)
+    )
+    answer = await gated.ask(world.path(world.cast.suspect))
+
+    assert (200, 1) == (answer.status_code, len(asked))

@@ -5,6 +5,7 @@ import contextlib
 import os
 import shutil
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,10 @@ from purposegate import load_gate
 from purposegate import settings as settings_file
 from purposegate.application import Application
 from purposegate.enforcement.asgi import PurposeGateMiddleware
-from purposegate.errors import PolicyError
+from purposegate.errors import LedgerOutage, PolicyError, SettingsError
 from purposegate.gate import Parts
 from purposegate.model import EntryKind
+from unit_ledgers import DeadLedger
 
 pytestmark = pytest.mark.anyio
 
@@ -257,3 +259,24 @@ async def test_a_second_gate_on_the_same_ledger_is_a_shard_of_its_own(
             ]
 
     assert [200] * 7 + [403] * 2 == statuses
+
+
+async def test_a_mode_for_an_unknown_kind_stops_the_start(own_world: World) -> None:
+    """`modes: {persn: monitor}` is a mistake that would leave a kind enforced, or worse, believed to be."""
+    with pytest.raises(SettingsError, match="modes"):
+        async with opened(own_world, "modes", modes={"persn": "monitor"}):
+            pass
+
+
+async def test_a_reload_that_cannot_be_recorded_changes_nothing(world: World, parts: Parts) -> None:
+    """Law 9: a change of policies takes effect only once it is on record; what was built for it is taken down."""
+    retired: list[str] = []
+
+    async def retire() -> None:
+        retired.append("retired")
+
+    gated = behind(world, HostileApp(table_page([])), parts, ledger=DeadLedger(parts))
+    with pytest.raises(LedgerOutage):
+        await gated.gate.swap(replace(parts.snapshot, digest="new", retire=retire))
+
+    assert ["retired"] == retired
