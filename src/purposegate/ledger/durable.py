@@ -86,26 +86,41 @@ class DurableLedger:
         Raises SettingsError for files that are not this ledger's, with nothing changed, and LedgerOutage for disks and locks.
         """
         limits = limits or Limits()
-        _check_names(origin, shard)
+        check_names(origin, shard)
+        path = path.absolute()
         home = files.Home.of(path, origin, key_file, signer_file)
-        require_local(home.path.parent)
+        require_local(path.parent)
         room = Room(
-            home.path.parent,
+            path.parent,
             watermark_bytes=limits.watermark_bytes,
-            ballast=home.path.with_name(home.path.name + ".ballast"),
+            ballast=path.with_name(path.name + ".ballast"),
             ballast_bytes=limits.ballast_bytes,
         )
-        secrets = files.prepare(home, room, vfs)
+        secrets = files.prepare(path, home, room, vfs)
         with ExitStack() as resources:
-            store = SqliteStore(home.path, vfs=vfs)
+            store = SqliteStore(path, vfs=vfs)
             resources.callback(store.close)
             files.recognise(home, store.meta, secrets)
-            name, lock = hold_shard(home.path, shard)
+            name, lock = hold_shard(path, shard)
             resources.callback(lock.release)
             standing = files.stand(store, home, secrets, name)
-            ledger = cls(store, standing, secrets, room, limits)
-            ledger._begin()
-            ledger._resources = resources.pop_all()
+            return cls.serve(store, standing, secrets, room=room, limits=limits, resources=resources)
+
+    @classmethod
+    def serve(
+        cls,
+        store: Store,
+        standing: files.Standing,
+        secrets: files.Secrets,
+        *,
+        room: Room,
+        limits: Limits,
+        resources: ExitStack,
+    ) -> Self:
+        """Serve a shard of a store that is open, held and recognised: how each kind of store opens. `resources` end with it."""
+        ledger = cls(store, standing, secrets, room, limits)
+        ledger._begin()
+        ledger._resources = resources.pop_all()
         atexit.register(ledger.close)
         return ledger
 
@@ -188,10 +203,13 @@ class DurableLedger:
     async def counts(self, keys: Sequence[CountKey]) -> tuple[int, ...]:
         """How often durable entries of all shards counted each key. Raises LedgerOutage.
 
-        Read on the caller's thread: some 20 us a key, less than handing it to another thread costs.
+        A file is read on the caller's thread: some 20 us a key, less than handing it to another thread costs.
         """
         self._require_here()
-        return tuple(self._store.counts([self._ring.token(key) for key in keys]))
+        tokens = [self._ring.token(key) for key in keys]
+        if self._store.is_remote:
+            return tuple(await asyncio.to_thread(self._store.counts, tokens))
+        return tuple(self._store.counts(tokens))
 
     def _require_here(self) -> None:
         if self._closed:
@@ -240,7 +258,8 @@ class DurableLedger:
         await self.aclose()
 
 
-def _check_names(origin: str, shard: str) -> None:
+def check_names(origin: str, shard: str) -> None:
+    """Return if a ledger and its shard can be called so; else SettingsError."""
     if not origin or not origin.isprintable() or any(character in origin for character in " +"):
         raise SettingsError(
             "ledger origin: want a name without spaces and '+', such as force.police.uk/purposegate/site"

@@ -17,9 +17,9 @@ MAX_GENERATIONS = 1_000
 
 
 class Home(NamedTuple):
-    """Where a ledger's files are, and its name."""
+    """Where a ledger is, as messages say it, its key files, and its name."""
 
-    path: Path
+    place: str
     key_file: Path
     signer_file: Path
     origin: str
@@ -29,7 +29,7 @@ class Home(NamedTuple):
         """The files of the ledger at `path`, with their usual names where none is given."""
         path = path.absolute()
         return cls(
-            path,
+            str(path),
             (key_file or path.with_name(path.name + ".keys")).absolute(),
             (signer_file or path.with_name(path.name + ".signer")).absolute(),
             origin,
@@ -43,35 +43,40 @@ class Secrets(NamedTuple):
     signer: bytes
 
 
-def prepare(home: Home, room: Room, vfs: str) -> Secrets:
+def prepare(path: Path, home: Home, room: Room, vfs: str) -> Secrets:
     """Make what is missing, in an order that a crash may cut anywhere: the key files first, the database last.
 
     Raises SettingsError, LedgerOutage.
     """
-    files = ((home.key_file, keys.create), (home.signer_file, signing.create_secret))
     try:
-        with creating(home.path):
-            exists = home.path.exists()
+        with creating(path):
+            exists = path.exists()
             if exists:  # what is no ledger at all is told so before any of its files is missed
-                open_reader(home.path, vfs=vfs)[0].close()
-            for file, create in files:
-                if exists and not file.exists():
-                    raise SettingsError(
-                        f"{file}: this file of the ledger is gone; restore it, a new one could not take its place"
-                    )
-                if not file.exists():
-                    create(file)
-            secrets = Secrets(keys.load(home.key_file), signing.load_secret(home.signer_file))
+                open_reader(path, vfs=vfs)[0].close()
+            secrets = secrets_of(home, begun=exists)
             if not exists:
                 if room.is_low():
-                    raise LedgerOutage(f"{home.path}: too little room on the disk to begin a ledger")
-                create_file(home.path, _meta(home, secrets), vfs=vfs)
+                    raise LedgerOutage(f"{path}: too little room on the disk to begin a ledger")
+                create_file(path, meta_of(home, secrets), vfs=vfs)
     except OSError as error:
-        raise LedgerOutage(f"{home.path}: cannot be made or read: {error.strerror}") from error
+        raise LedgerOutage(f"{path}: cannot be made or read: {error.strerror}") from error
     return secrets
 
 
-def _meta(home: Home, secrets: Secrets) -> dict[str, bytes]:
+def secrets_of(home: Home, *, begun: bool) -> Secrets:
+    """What the key files hold; where the ledger is not begun yet, missing ones are made. Raises SettingsError, OSError."""
+    for file, create in ((home.key_file, keys.create), (home.signer_file, signing.create_secret)):
+        if begun and not file.exists():
+            raise SettingsError(
+                f"{file}: this file of the ledger is gone; restore it, a new one could not take its place"
+            )
+        if not file.exists():
+            create(file)
+    return Secrets(keys.load(home.key_file), signing.load_secret(home.signer_file))
+
+
+def meta_of(home: Home, secrets: Secrets) -> dict[str, bytes]:
+    """What a database says of the ledger it holds: its origin, and fingerprints of its keys."""
     ring = secrets.ring
     base = signing.shard_signer(secrets.signer, home.origin).verifier
     fingerprints = {f"key {kid}": ring.fingerprint(kid) for kid in (0, *ring.payload)}
@@ -80,10 +85,10 @@ def _meta(home: Home, secrets: Secrets) -> dict[str, bytes]:
 
 def recognise(home: Home, meta: dict[str, bytes], secrets: Secrets) -> None:
     """Return if the database was made with these files under this origin; else SettingsError."""
-    wanted = _meta(home, secrets)
+    wanted = meta_of(home, secrets)
     if meta.get("origin") != wanted.pop("origin"):
         raise SettingsError(
-            f"{home.path}: this ledger has another origin; mend `origin` in the settings, or name another file"
+            f"{home.place}: this ledger has another origin; mend `origin` in the settings, or name another file"
         )
     if meta.get("signer") != wanted.pop("signer"):
         raise SettingsError(
@@ -124,7 +129,7 @@ def stand(store: Store, home: Home, secrets: Secrets, name: str) -> Standing:
             "signed_size": Checkpoint.parse(Note.parse(note).text).size,
             "store_size": head.size if head else 0,
         }
-    raise LedgerOutage(f"{home.path}: {name} was lost {MAX_GENERATIONS} times; name another shard")
+    raise LedgerOutage(f"{home.place}: {name} was lost {MAX_GENERATIONS} times; name another shard")
 
 
 def _continues(store: Store, head: Head | None, signer: signing.HeadSigner) -> bool:

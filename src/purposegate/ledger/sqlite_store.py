@@ -173,6 +173,8 @@ class SqliteStore:
         self.path = path
         self._vfs = vfs
         self._shard = -1
+    is_remote = False
+
         self._reading = Lock()
         self.subtrees = Subtrees(self._leaves, self._tile)
         self._reader, self.meta = open_reader(path, vfs=vfs)

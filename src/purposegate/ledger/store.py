@@ -5,7 +5,7 @@ not on locks or on which connection runs it. Reading for people (verify, query, 
 on connections of its own, so that a long search never stands in a lookup's way.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -60,6 +60,11 @@ class Store(Protocol):
     `commit` is durable on return. An exception other than the two above means *unknown*: the batch may or may not be
     there. The caller then calls `reopen`, which returns only when all that can be read is durable too, and compares heads.
     """
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether `counts` waits for a network, and so must not run on an event loop's thread."""
+        ...
 
     @property
     def subtrees(self) -> Subtrees:
@@ -129,7 +134,16 @@ class StoredEntry:
 
 
 class Reader(Protocol):
-    """The reading side, for people's questions."""
+    """The reading side, for people's questions. Use from one thread."""
+
+    @property
+    def meta(self) -> Mapping[str, bytes]:
+        """What the store says of the ledger: origin and fingerprints of its keys."""
+        ...
+
+    def hold(self) -> None:
+        """Freeze the view: everything read afterwards is of one moment, whatever the writers do."""
+        ...
 
     def shards(self) -> list[ShardRow]:
         """Every shard, by number."""
@@ -139,8 +153,16 @@ class Reader(Protocol):
         """Entries [start, stop) of a shard in order of index; missing ones are left out."""
         ...
 
-    def tiles(self, shard: int, level: int) -> Iterator[Tile]:
-        """Every stored tile of one level, by number."""
+    def strays(self) -> Iterator[tuple[str, int, int]]:
+        """(table, shard number, index) of rows that belong to no entry of any head."""
+        ...
+
+    def tiles(self, shard: int) -> Iterator[Tile]:
+        """Every stored tile, lowest level first."""
+        ...
+
+    def checkpoints(self, shard: int) -> list[tuple[int, bytes]]:
+        """(size, note) of every signed head kept, by size, with the cosignature lines that it has."""
         ...
 
     def counters(self) -> Iterator[tuple[int, bytes, int]]:

@@ -16,6 +16,7 @@ What this cannot show without a head from outside: that the whole machine was no
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,7 +26,7 @@ from purposegate.errors import LedgerDamaged, SettingsError
 from purposegate.ledger import keys
 from purposegate.ledger.reread import TILE_WIDTH, ShardCheck
 from purposegate.ledger.sqlite_reader import SqliteReader
-from purposegate.ledger.store import ShardRow
+from purposegate.ledger.store import Reader, ShardRow
 from purposegate.ledger.verdict import Evidence, Progress, Report, Verified
 
 
@@ -45,17 +46,29 @@ def verify_file(
     except LedgerDamaged as error:
         report.add("file", None, "the database's structure", "a readable file", error.detail)
         return report
+    beside = replace(
+        evidence,
+        key_file=evidence.key_file or path.with_name(path.name + ".keys"),
+        signer_file=evidence.signer_file or path.with_name(path.name + ".signer"),
+    )
     try:
-        key_file = evidence.key_file or path.with_name(path.name + ".keys")
-        ring = _ring(reader, key_file, report) if payloads else None
-        reader.hold()
-        memory = _remembered(evidence.signer_file or path.with_name(path.name + ".signer"))
-        _verify(reader, ring, report, _Outside(evidence, memory), progress or (lambda _done, _all: None))
-    except apsw.Error as error:
-        report.add("file", None, "the database's structure", "a readable file", type(error).__name__)
+        verify_reader(reader, beside, report, payloads=payloads, progress=progress)
     finally:
         reader.close()
     return report
+
+
+def verify_reader(
+    reader: Reader, evidence: Evidence, report: Report, *, payloads: bool, progress: Progress | None
+) -> None:
+    """Read again all that this reader reads, as of one moment. Raises LedgerOutage where it cannot."""
+    try:
+        ring = _ring(reader, evidence.key_file, report) if payloads else None
+        reader.hold()
+        memory = _remembered(evidence.signer_file) if evidence.signer_file else {}
+        _verify(reader, ring, report, _Outside(evidence, memory), progress or (lambda _done, _all: None))
+    except (apsw.Error, LedgerDamaged) as error:
+        report.add("file", None, "the database's structure", "a readable file", type(error).__name__)
 
 
 class _Outside(NamedTuple):
@@ -72,7 +85,7 @@ def _remembered(signer_file: Path) -> dict[str, bytes]:
     return {path.name[start:end]: path.read_bytes() for path in found}
 
 
-def _take_heads(check: ShardCheck, reader: SqliteReader, outside: _Outside) -> None:
+def _take_heads(check: ShardCheck, reader: Reader, outside: _Outside) -> None:
     row, evidence = check.row, outside.evidence
     for _, note in reader.checkpoints(row.number):
         check.head(note, "in the store", evidence)
@@ -104,7 +117,10 @@ def _unknown_heads(shards: Sequence[ShardRow], outside: _Outside, report: Report
             report.doubts.append("a head given is of a log that is not in this file")
 
 
-def _ring(reader: SqliteReader, key_file: Path, report: Report) -> keys.KeyRing | None:
+def _ring(reader: Reader, key_file: Path | None, report: Report) -> keys.KeyRing | None:
+    if key_file is None:
+        report.doubts.append("payloads and counters were not checked: no key file was named")
+        return None
     try:
         ring = keys.load(key_file)
     except SettingsError as error:
@@ -118,7 +134,7 @@ def _ring(reader: SqliteReader, key_file: Path, report: Report) -> keys.KeyRing 
 
 
 def _verify(
-    reader: SqliteReader, ring: keys.KeyRing | None, report: Report, outside: _Outside, progress: Progress
+    reader: Reader, ring: keys.KeyRing | None, report: Report, outside: _Outside, progress: Progress
 ) -> None:
     shards = reader.shards()
     total, done = sum(row.head.size for row in shards), 0
@@ -132,7 +148,7 @@ def _verify(
                 done += 1
                 if done % TILE_WIDTH == 0:
                     progress(done, total)
-        except apsw.Error as error:
+        except (apsw.Error, LedgerDamaged) as error:
             report.add(
                 row.name,
                 check.tree.size,
@@ -153,7 +169,7 @@ def _verify(
         _counters(reader, raised, {row.number: row.name for row in shards}, report)
 
 
-def _strays(reader: SqliteReader, shards: Sequence[ShardRow], report: Report) -> None:
+def _strays(reader: Reader, shards: Sequence[ShardRow], report: Report) -> None:
     names = {row.number: row.name for row in shards}
     for table, number, index in reader.strays():
         report.add(
@@ -162,7 +178,7 @@ def _strays(reader: SqliteReader, shards: Sequence[ShardRow], report: Report) ->
 
 
 def _counters(
-    reader: SqliteReader, raised: Counter[tuple[int, bytes]], names: dict[int, str], report: Report
+    reader: Reader, raised: Counter[tuple[int, bytes]], names: dict[int, str], report: Report
 ) -> None:
     for number, token, n in reader.counters():
         wanted = raised.pop((number, token), 0)

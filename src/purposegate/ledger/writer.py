@@ -218,7 +218,7 @@ class Writer:
             return
         try:
             self._store.keep(*signed)
-        except apsw.BusyError:
+        except (apsw.BusyError, StoreBusyError):
             self._signed = signed  # another worker is writing; with the next round
         except Exception as error:  # noqa: BLE001  # as in _serve: the connection cannot be trusted further
             self._go_down(error)
