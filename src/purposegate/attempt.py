@@ -19,6 +19,7 @@ from purposegate.model import (
     Lookup,
     LookupFacts,
     Mode,
+    Obligation,
     Outcome,
     Principal,
     Question,
@@ -80,6 +81,8 @@ class Attempt:
     status: int = 0
     policy_digest: str = ""
     allow_rules: frozenset[str] = frozenset()
+    fulfilled: frozenset[Obligation] = frozenset({Obligation.FLAG})
+    """What this entrance carries out: a flag stands in the entry; a justification is in the reason, or it is not."""
     answers: dict[Question, Answer] = field(default_factory=dict)
     call_ids: list[str] = field(default_factory=list)
     ordinals: dict[RecordRef, int] = field(default_factory=dict)

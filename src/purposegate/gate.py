@@ -31,7 +31,7 @@ from purposegate.errors import (
     SettingsError,
 )
 from purposegate.exchange import WEBSOCKET, Pass, Reply, Request
-from purposegate.model import Entry, EntryKind, Lookup, Mode, Outcome, Principal
+from purposegate.model import Entry, EntryKind, Lookup, Mode, Obligation, Outcome, Principal
 from purposegate.protocols import Ledger, Match, Upstream
 from purposegate.reasons import Family, Reason
 from purposegate.telemetry import (
@@ -286,6 +286,8 @@ class Gate:
             )
         if originator and not await snapshot.facts.knows(originator):
             raise DeclarationRefused(Reason.ORIGINATOR_UNKNOWN)
+        if attempt.purpose.reason_is_full(attempt.declaration.reason):
+            attempt.fulfilled |= {Obligation.JUSTIFY}
         attempt.lookup = Lookup(
             id=attempt.id,
             at=attempt.at,

@@ -139,7 +139,7 @@ async def _outcomes(attempt: Attempt, rows: Sequence[Row], found: Sequence[Recor
             answers[plain],
             [(conflict, answers[question]) for conflict, question in tied],
             allow_rules=attempt.allow_rules,
-            fulfilled=fulfilled,
+            fulfilled=attempt.fulfilled,
         )
         for plain, tied in plans
     ]
