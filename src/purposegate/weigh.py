@@ -131,9 +131,6 @@ async def _outcomes(attempt: Attempt, rows: Sequence[Row], found: Sequence[Recor
             )
         )
     answers = await _asked(attempt, [q for plain, tied in plans for q in (plain, *(q for _, q in tied))])
-    fulfilled = {Obligation.FLAG}
-    if attempt.purpose and attempt.declaration and attempt.purpose.reason_is_full(attempt.declaration.reason):
-        fulfilled.add(Obligation.JUSTIFY)
     return [
         judge(
             answers[plain],
