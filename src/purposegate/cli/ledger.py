@@ -7,12 +7,14 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
+from purposegate.cli._ledger_evidence import export, prove, status
 from purposegate.cli._ledger_query import query
 from purposegate.cli._witness import witness
 from purposegate.errors import PurposegateError
 from purposegate.ledger.policy import Policy
 from purposegate.ledger.verdict import UNDECIDED, USAGE, Evidence, Report
 from purposegate.ledger.verify import verify_file
+from purposegate.ledger.verify_export import verify_export
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 GIVEN = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -38,12 +40,12 @@ def ledger() -> None:
     """Verify, search and export the ledger. Exit codes: 0 intact, 1 tampered, 2 cannot decide, 3 usage."""
 
 
-for command in (query, witness):
+for command in (export, prove, query, status, witness):
     ledger.add_command(command)
 
 
 @ledger.command()
-@click.argument("path", type=GIVEN)
+@click.argument("path", type=click.Path(exists=True, path_type=Path))
 @click.option("--keys", "key_file", type=FILE, help="Key file; PATH.keys unless given.")
 @click.option(
     "--signer", "signer_file", type=FILE, help="Beside it lie the signed heads; PATH.signer unless given."
@@ -61,7 +63,7 @@ for command in (query, witness):
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.pass_context
 def verify(ctx: click.Context, /, path: Path, **options: Any) -> None:
-    """Read the whole ledger at PATH again and say whether it is what was written.
+    """Read the whole ledger at PATH again and say whether it is what was written. PATH may be an export's directory.
 
     Every mismatch is printed with the entry's index, what was expected and what was found. Without a policy the logs' keys
     are taken from the ledger itself.
@@ -93,6 +95,8 @@ def _verified(
         policy=policy,
         require_witness=require_witness,
     )
+    if path.is_dir():
+        return verify_export(path, evidence)
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("entries", total=None)
         return verify_file(

@@ -72,11 +72,16 @@ class Disclosure:
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """A payload, read: the fields by name, the rows in order, and the count tokens."""
+    """A payload, read: the fields' texts, the rows' texts in order, and the count tokens."""
 
     disclosures: tuple[Disclosure, ...]
-    rows: tuple[Any, ...]
+    row_texts: tuple[bytes, ...]
     tokens: tuple[bytes, ...]
+
+    @property
+    def rows(self) -> tuple[Any, ...]:
+        """What the rows say, in order."""
+        return tuple(orjson.loads(text)[1] for text in self.row_texts)
 
     @property
     def fields(self) -> dict[str, Any]:
@@ -223,7 +228,9 @@ def read_payload(raw: bytes) -> Payload:
         raise EvidenceMalformed("a payload has an empty line between disclosures and rows")
     try:
         disclosures = [_disclosure(text) for text in above.split(b"\n") if text]
-        rows = tuple(orjson.loads(text)[1] for text in below.split(b"\n") if text)
+        rows = tuple(text for text in below.split(b"\n") if text)
+        for text in rows:
+            _, _ = orjson.loads(text)
     except (ValueError, TypeError, KeyError, IndexError) as error:
         raise EvidenceMalformed("a payload's line is not a disclosure") from error
     named = {each.name: each.value for each in disclosures}

@@ -217,7 +217,7 @@ class ShardCheck:
         self._tiles(tiles)
         if self.tree.root() != head.root:
             self.add(None, f"root of {head.size}", head.root, self.tree.root())
-        if self.tree.frontier() != head.frontier:
+        if head.frontier and self.tree.frontier() != head.frontier:
             self.add(None, "frontier", sha256(head.frontier).digest(), sha256(self.tree.frontier()).digest())
 
     def _tiles(self, tiles: Iterator[tuple[int, int, bytes]]) -> None:

@@ -10,6 +10,7 @@ import apsw
 from purposegate.ledger.growth import Tile
 from purposegate.ledger.sqlite_store import MAX_INDEX, SHARD_SHIFT, open_reader
 from purposegate.ledger.store import Head, ShardRow, StoredEntry
+from purposegate.ledger.subtrees import Subtrees
 
 ROWS = 1_024
 """Entries fetched at a time: some 3 MiB, so that memory stays flat however long the log is."""
@@ -55,6 +56,25 @@ class SqliteReader:
             (low, high),
         ).fetchall()
 
+    def subtrees(self, shard: int) -> Subtrees:
+        """Full subtrees of a shard: what proofs are made from."""
+        base = shard << SHARD_SHIFT
+
+        def leaves(first: int, count: int) -> list[bytes]:
+            rows: list[Any] = self._db.execute(
+                "SELECT h FROM leaf WHERE pos >= ? AND pos < ? ORDER BY pos",
+                (base + first, base + first + count),
+            ).fetchall()
+            return [each for (each,) in rows]
+
+        def tile(level: int, number: int) -> bytes | None:
+            found: bytes | None = self._db.execute(
+                "SELECT data FROM tile WHERE shard = ? AND l = ? AND n = ?", (shard, level, number)
+            ).get
+            return found
+
+        return Subtrees(leaves, tile)
+
     def strays(self) -> Iterator[tuple[str, int, int]]:
         """(table, shard number, index) of rows that belong to no entry of any head."""
         ends = [
@@ -90,6 +110,16 @@ class SqliteReader:
         for size, line in lines:
             added[size] += line.encode()
         return [(size, note + added[size]) for size, note in notes]
+
+    def cosigned(self, shard: int) -> int:
+        """The largest size with a cosignature; 0 when there is none."""
+        found: Any = self._db.execute("SELECT max(size) FROM cosig WHERE shard = ?", (shard,)).get
+        return found or 0
+
+    def signed_at(self, shard: int) -> int:
+        """When the newest head was signed, POSIX seconds; 0 when none is kept."""
+        found: Any = self._db.execute("SELECT max(at) FROM ckpt WHERE shard = ?", (shard,)).get
+        return found or 0
 
     def counters(self) -> Iterator[tuple[int, bytes, int]]:
         """(shard, token, n) of every counter."""
