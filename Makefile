@@ -21,7 +21,7 @@ demo: venv ## walk lookups through the gate in front of Datasette
 test: venv ## laws, units, real Cerbos, SQLite, Datasette
 	$(BIN)/python -m pytest tests --ignore=tests/peers
 
-test-peers: venv .cache/peers/starlette/.ready .cache/peers/transparency/.ready ## other projects' own test suites
+test-peers: venv .cache/peers/starlette/.ready .cache/peers/transparency/.ready .cache/.postgres-found ## other projects' own test suites, a real PostgreSQL
 	$(BIN)/python -m pytest tests/peers
 
 soak: venv ## the tests that scale, at full length
@@ -59,6 +59,13 @@ clean: ## remove everything that make made
 .cache/.wrk-found:
 	@command -v wrk >/dev/null || { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq wrk >/dev/null; } \
 	  || { echo 'wrk is missing, which makes the load: on Debian and Ubuntu, apt-get install wrk' >&2; exit 1; }
+	@mkdir -p $(@D) && touch $@
+
+# The ledger's second store is tested on a real server; the tests start it themselves.
+.cache/.postgres-found:
+	@ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || command -v postgres >/dev/null \
+	  || { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq --no-install-recommends postgresql >/dev/null; } \
+	  || { echo 'The PostgreSQL server is missing: on Debian and Ubuntu, apt-get install postgresql' >&2; exit 1; }
 	@mkdir -p $(@D) && touch $@
 
 .venv/.dependencies: requirements/dev.txt | .cache/.python-found
@@ -113,7 +120,7 @@ UV_COMPILE = .cache/uv/bin/uv pip compile --quiet --universal --python-version 3
 	@touch $@
 
 lock: .cache/uv/.ready ## resolve the locks anew from pyproject.toml
-	$(UV_COMPILE) pyproject.toml --extra demo --group dev --output-file requirements/dev.txt --upgrade
+	$(UV_COMPILE) pyproject.toml --extra demo --extra postgres --group dev --output-file requirements/dev.txt --upgrade
 	$(UV_COMPILE) pyproject.toml --group peers-starlette --output-file requirements/peers-starlette.txt --upgrade
 	$(UV_COMPILE) --group peers-transparency --output-file requirements/peers-transparency.txt --upgrade
 	npm install --package-lock-only --omit-lockfile-registry-resolved --no-audit --no-fund --loglevel=error

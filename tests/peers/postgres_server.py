@@ -1,0 +1,144 @@
+"""A real PostgreSQL for tests: its own files and Unix socket in a directory of its own, fsync on, killed for real."""
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+from time import sleep
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+ROOT = Path(__file__).parents[2]
+SCHEMA_FILE = ROOT / "src" / "purposegate" / "ledger" / "postgres_schema.sql"
+TEMPLATE = "ledger_template"
+SETTINGS = {
+    "listen_addresses": "",
+    "max_connections": "60",
+    "shared_buffers": "32MB",
+    "autovacuum_naptime": "1min",
+    "fsync": "on",
+    "full_page_writes": "on",
+    "synchronous_commit": "on",
+}
+
+
+def programs() -> Path:
+    """Where the newest installed server's programs are. Raises FileNotFoundError with what to do."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: int(path.parts[-3]))
+    if found:
+        return found[-1].parent
+    on_path = shutil.which("postgres")
+    if on_path:
+        return Path(on_path).parent
+    raise FileNotFoundError("no PostgreSQL server: on Debian and Ubuntu, apt-get install postgresql")
+
+
+class PostgresServer:
+    """One server. `start` and `kill` may alternate; `close` removes it with its files."""
+
+    _numbers = count()
+
+    def __init__(self) -> None:
+        self.home = Path(tempfile.mkdtemp(prefix="pg-"))  # short: a socket's path has at most 107 bytes
+        self.files = self.home / "data"
+        # The server refuses to run as root.
+        self._user = "postgres" if os.geteuid() == 0 else None
+        if self._user:
+            account = pwd.getpwnam(self._user)
+            os.chown(self.home, account.pw_uid, account.pw_gid)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._run("initdb", "--pgdata", self.files, "--auth", "trust", "--username", "postgres", "--data-checksums",
+                  "--no-sync", "--encoding", "UTF8", "--locale", "C")  # fmt: skip
+
+    def _run(self, program: str, *words: str | Path) -> None:
+        done = subprocess.run(
+            [programs() / program, *words], user=self._user, cwd=self.home, capture_output=True, check=False
+        )
+        if done.returncode:
+            raise RuntimeError(f"{program}: {done.stderr.decode(errors='replace')}")
+
+    def start(self, **settings: str) -> None:
+        """Start it and wait until it takes connections."""
+        words = [f"--{name}={value}" for name, value in {**SETTINGS, **settings}.items()]
+        with (self.home / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [programs() / "postgres", "-D", self.files, "-k", self.home, *words],
+                user=self._user,
+                cwd=self.home,
+                stdout=log,
+                stderr=log,
+            )
+        while True:
+            with suppress(psycopg.OperationalError):
+                self.admin("postgres").close()
+                return
+            if self._process.poll() is not None:
+                raise RuntimeError((self.home / "log").read_text(errors="replace")[-2_000:])
+            sleep(0.02)
+
+    def kill(self) -> None:
+        """End the server by kill -9, with everything under it, at once, as when the machine dies."""
+        assert self._process
+        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
+        for pid in (self._process.pid, *map(int, children)):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self._process.wait()
+
+    def stop(self) -> None:
+        """An orderly stop."""
+        assert self._process
+        self._process.send_signal(signal.SIGINT)
+        self._process.wait()
+
+    def close(self) -> None:
+        """Kill it and remove its files."""
+        if self._process and self._process.poll() is None:
+            self.kill()
+        shutil.rmtree(self.home)
+
+    def url(self, database: str, user: str = "postgres") -> str:
+        """How to reach a database through the server's socket."""
+        return f"postgresql://{user}@/{database}?host={self.home}"
+
+    def admin(self, database: str) -> psycopg.Connection[Any]:
+        """A superuser's session in autocommit mode, among the ledger's tables."""
+        connection = psycopg.connect(self.url(database), autocommit=True)
+        connection.execute("SET search_path = purposegate_ledger")
+        return connection
+
+    def execute(self, database: str, *statements: str, arguments: Sequence[object] = ()) -> list[Any]:
+        """Statements of a superuser; returns the rows of the last one."""
+        with self.admin(database) as connection:
+            for statement in statements:
+                cursor = connection.execute(statement.encode(), arguments if "%s" in statement else None)
+            return cursor.fetchall() if cursor.description else []
+
+    def prepare(self) -> None:
+        """Make the template of ledgers: the product's own SQL file, and a login for gates."""
+        with self.admin("postgres") as connection:
+            connection.execute(f"CREATE DATABASE {TEMPLATE}")
+        schema = SCHEMA_FILE.read_bytes()
+        with psycopg.connect(self.url(TEMPLATE)) as connection:
+            connection.execute(schema)
+            connection.execute("CREATE ROLE gate LOGIN IN ROLE purposegate_app")
+            connection.execute("CREATE ROLE auditor LOGIN IN ROLE purposegate_auditor")
+
+    def database(self) -> str:
+        """A new database with the ledger's tables; its name."""
+        name = f"ledger_{next(self._numbers)}"
+        with self.admin("postgres") as connection:
+            connection.execute(
+                sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
+                    sql.Identifier(name), sql.Identifier(TEMPLATE)
+                )
+            )
+        return name
