@@ -137,9 +137,9 @@ def ties_with(entries_each: int) -> Ties:
     people = febrl.people("dataset4a")
     stamp = Stamp(0, 0, 0, 0)
     rows = tuple(entry(place, one.identity) for place, one in enumerate(people[:entries_each]))
-    register = Register(entries=MappingProxyType({"S0": rows}), as_of=NOW, digest="", stamp=stamp)
+    register = Register(entries=MappingProxyType({"s0": rows}), as_of=NOW, digest="", stamp=stamp)
     officer = Staff(id="S0", person=people[-1].identity, homes=(), unit="", joined=None, left=None)
-    directory = Directory(staff=MappingProxyType({"S0": officer}), as_of=NOW, digest="", stamp=stamp)
+    directory = Directory(staff=MappingProxyType({"s0": officer}), as_of=NOW, digest="", stamp=stamp)
     return Ties(RULES, register, directory, zone=ZoneInfo("Europe/London"))
 
 

@@ -42,6 +42,7 @@ class Around:
         self._entries = tuple(entries)
         own = [person(member.person)] if member else []
         self._pool = Pool([*(person(entry.person) for entry in entries), *own], wide_keys)
+        self.source = f"directory:{member.id}" if member else ""
         self.homes: tuple[tuple[Place, Home], ...] = tuple(_placed(member.homes)) if member else ()
 
     def naming(self, record: RecordRef) -> Iterator[RegisterEntry]:

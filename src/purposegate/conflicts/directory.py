@@ -11,7 +11,7 @@ from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
 from purposegate.conflicts.tables import Line, Stamp, Table, read_table, required
-from purposegate.conflicts.written import Home, local_day, read_optional_day, read_person
+from purposegate.conflicts.written import Home, local_day, read_optional_day, read_person, staff_key
 from purposegate.model import Identity
 
 COLUMNS = ("staff_id", "names", "born", "homes", "unit", "joined", "left", "phones", "plates")
@@ -36,7 +36,7 @@ class Staff:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Directory:
-    """The staff directory as imported. `as_of` is when it was true, UTC; `digest` the SHA-256 of the file, hex."""
+    """The staff directory as imported, by `staff_key`. `as_of`: when it was true, UTC; `digest`: SHA-256 of the file, hex."""
 
     staff: Mapping[str, Staff]
     as_of: datetime
@@ -45,13 +45,13 @@ class Directory:
 
     def member(self, staff_id: str) -> Staff | None:
         """The member of staff with this id."""
-        return self.staff.get(staff_id)
+        return self.staff.get(staff_key(staff_id))
 
 
 def read_directory(path: Path, *, now: datetime, zone: ZoneInfo) -> Directory:
     """Import the directory. Raises `ImportRefused` with every fault by line and column; then nothing of it is taken."""
     table = read_table(path, COLUMNS, now=now)
-    table.unique("staff_id")
+    table.unique("staff_id", staff_key)
     today = local_day(now, zone)
     read = [_staff(table, line, today, zone) for line in table.lines]
     if not table.lines and not table.faults:
@@ -59,7 +59,7 @@ def read_directory(path: Path, *, now: datetime, zone: ZoneInfo) -> Directory:
         table.fault(1, "(file)", "at least one member of staff")
     table.close()
     return Directory(
-        staff=MappingProxyType({one.id: one for one in read if one}),
+        staff=MappingProxyType({staff_key(one.id): one for one in read if one}),
         as_of=table.as_of,
         digest=table.digest,
         stamp=table.stamp,

@@ -20,6 +20,7 @@ from purposegate.conflicts.written import (
     read_past_day,
     read_person,
     read_records,
+    staff_key,
 )
 from purposegate.model import Identity, RecordRef
 
@@ -59,14 +60,13 @@ class RegisterEntry:
 
     def is_declared_by(self, principal: str) -> bool:
         """Whether this member of staff told the force of it themself, so that naming it back tells them nothing."""
-        return self.provenance == SELF_DECLARED and self.principal == principal == (
-            self.declared_by or principal
-        )
+        tellers = {staff_key(one) for one in (self.principal, self.declared_by or principal, principal)}
+        return self.provenance == SELF_DECLARED and len(tellers) == 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Register:
-    """The register as imported. `as_of` is when it was true, UTC; `digest` the SHA-256 of the file, hex."""
+    """The register as imported, by `staff_key`. `as_of` is when it was true, UTC; `digest` the SHA-256 of the file, hex."""
 
     entries: Mapping[str, tuple[RegisterEntry, ...]]
     as_of: datetime
@@ -75,7 +75,7 @@ class Register:
 
     def entries_of(self, principal: str) -> tuple[RegisterEntry, ...]:
         """Every entry of one member of staff."""
-        return self.entries.get(principal, ())
+        return self.entries.get(staff_key(principal), ())
 
 
 def read_register(path: Path, relations: Relations, *, now: datetime, zone: ZoneInfo) -> Register:
@@ -87,7 +87,7 @@ def read_register(path: Path, relations: Relations, *, now: datetime, zone: Zone
     table.close()
     entries: dict[str, list[RegisterEntry]] = {}
     for entry in filter(None, read):
-        entries.setdefault(entry.principal, []).append(entry)
+        entries.setdefault(staff_key(entry.principal), []).append(entry)
     return Register(
         entries=MappingProxyType({principal: tuple(rows) for principal, rows in entries.items()}),
         as_of=table.as_of,
@@ -106,9 +106,7 @@ def _relation(table: Table, line: Line, relations: Relations) -> Relation | None
 def _provenance(table: Table, line: Line) -> str:
     provenance = line.cells["provenance"]
     if provenance == INTELLIGENCE:
-        expected = (
-            "no entry from intelligence: covert entries never enter this register (law 6)"
-        )
+        expected = "no entry from intelligence: covert entries never enter this register (law 6)"
         table.fault(line.number, "provenance", expected)
     elif provenance not in IMPORTABLE:
         table.fault(line.number, "provenance", f"one of {', '.join(sorted(IMPORTABLE))}")

@@ -83,13 +83,14 @@ class Table:
             self.fault(line.number, column, expected)
             return None
 
-    def unique(self, column: str) -> None:
-        """Note a fault for every line that repeats an earlier line's value in this column."""
+    def unique(self, column: str, key: Callable[[str], str] = str) -> None:
+        """Note a fault for every line that repeats an earlier line's value in this column, as compared by `key`."""
         seen: set[str] = set()
         for line in self.lines:
-            if line.cells[column] in seen:
+            value = key(line.cells[column])
+            if value in seen:
                 self.fault(line.number, column, "a value that no earlier line has")
-            seen.add(line.cells[column])
+            seen.add(value)
 
     def close(self) -> None:
         """Raise `ImportRefused` if anything was wrong."""

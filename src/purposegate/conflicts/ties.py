@@ -17,7 +17,7 @@ from purposegate.conflicts.matching import Line, Linker, Score
 from purposegate.conflicts.neighbours import nearness
 from purposegate.conflicts.register import Register, RegisterEntry
 from purposegate.conflicts.relations import COLLEAGUE, DIRECTORY, EX_COLLEAGUE, SELF, Relations
-from purposegate.conflicts.written import Home, local_day
+from purposegate.conflicts.written import Home, local_day, staff_key
 from purposegate.model import Conflict, Tier, Whose
 
 PRINCIPALS_KEPT = 2048
@@ -52,11 +52,12 @@ class Ties:
         room's question.
         """
         today = local_day(at, self._zone)
-        own = self._around(staff_id)
+        key = staff_key(staff_id)
+        own = self._around(key)
         found = [
-            *self._registered(own, staff_id, whose, record, today),
-            *self._colleague_ties(staff_id, whose, record, today),
-            *self._near_home(own, staff_id, whose, record, at),
+            *self._registered(own, whose, record, today),
+            *self._colleague_ties(key, whose, record, today),
+            *self._near_home(own, whose, record, at),
         ]
         best: dict[tuple[object, ...], Conflict] = {}
         for tie in found:
@@ -65,15 +66,13 @@ class Ties:
                 best[sort] = tie
         return tuple(best.values())
 
-    def _around(self, staff_id: str) -> Around:
-        ready = self._ready.get(staff_id)
+    def _around(self, key: str) -> Around:
+        ready = self._ready.get(key)
         if ready is None:
-            ready = self._ready[staff_id] = around(staff_id, self._register, self._directory)
+            ready = self._ready[key] = around(key, self._register, self._directory)
         return ready
 
-    def _registered(
-        self, own: Around, staff_id: str, whose: Whose, record: Seen, today: date
-    ) -> Iterator[Conflict]:
+    def _registered(self, own: Around, whose: Whose, record: Seen, today: date) -> Iterator[Conflict]:
         for entry in own.naming(record.record):
             if self._holds(entry, today):
                 score = Score(RECORD_ID_BITS, (("record-id", RECORD_ID_BITS),), kinds=1)
@@ -83,18 +82,18 @@ class Ties:
                 score = self._linker.score(person, subject.person)
                 tier = self._linker.tier(score)
                 if tier and near is None:
-                    yield self._tie(SELF, whose, tier, f"directory:{staff_id}", score)
+                    yield self._tie(SELF, whose, tier, own.source, score)
                 elif tier and near and self._holds(near, today):
                     yield self._entry_tie(near, whose, tier, score)
 
     def _holds(self, entry: RegisterEntry, today: date) -> bool:
         return entry.counts(self._relations.by_name[entry.relation], today)
 
-    def _colleague_ties(self, staff_id: str, whose: Whose, record: Seen, today: date) -> Iterator[Conflict]:
+    def _colleague_ties(self, key: str, whose: Whose, record: Seen, today: date) -> Iterator[Conflict]:
         for subject in record.subjects:
             for member, score, tier in self._staff_like(subject):
                 relation = self._colleague(member, today)
-                if relation and member.id != staff_id:
+                if relation and staff_key(member.id) != key:
                     yield self._tie(relation, whose, tier, f"directory:{member.id}", score)
 
     def _staff_like(self, subject: Subject) -> Iterator[tuple[Staff, Score, Tier]]:
@@ -110,16 +109,14 @@ class Ties:
         counts = timedelta(days=self._relations.by_name[EX_COLLEAGUE].counts_after_end_days)
         return EX_COLLEAGUE if member.left and member.left < today <= member.left + counts else None
 
-    def _near_home(
-        self, own: Around, staff_id: str, whose: Whose, record: Seen, at: datetime
-    ) -> Iterator[Conflict]:
+    def _near_home(self, own: Around, whose: Whose, record: Seen, at: datetime) -> Iterator[Conflict]:
         theirs = [place for subject in record.subjects for place in subject.person.places]
         for mine, home in own.homes:
             for place in theirs:
                 for near in nearness(mine, place, numbers_within=self._relations.numbers_within):
                     if self._lived_lately(home, near.relation, at):
                         score = Score(0.0, ((f"{near.relation}:numbers-apart", float(near.apart)),), kinds=1)
-                        yield self._tie(near.relation, whose, near.tier, f"directory:{staff_id}:home", score)
+                        yield self._tie(near.relation, whose, near.tier, f"{own.source}:home", score)
 
     def _lived_lately(self, home: Home, relation: str, at: datetime) -> bool:
         counts = timedelta(days=self._relations.by_name[relation].counts_after_end_days)

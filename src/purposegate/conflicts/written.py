@@ -14,6 +14,11 @@ HOMES = "number|street|flat|locality|postcode|from|to, several parted by ;"
 RECORDS = "kind:id, several parted by ;"
 
 
+def staff_key(staff_id: str) -> str:
+    """A staff id as compared: one system's `E1042` is another's `e1042 `, and a tie may not be missed over that."""
+    return "".join(staff_id.split()).casefold()
+
+
 class Home(NamedTuple):
     """An address and when somebody lived there."""
 

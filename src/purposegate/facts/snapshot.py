@@ -11,6 +11,7 @@ from purposegate.conflicts.register import Register, read_register
 from purposegate.conflicts.relations import Relations
 from purposegate.conflicts.tables import stamp
 from purposegate.conflicts.ties import Ties
+from purposegate.conflicts.written import staff_key
 from purposegate.errors import FactsOutage, SettingsError
 from purposegate.facts.bands import Bands
 from purposegate.facts.sources import Dated, FactsPaths, Refusal
@@ -78,7 +79,7 @@ class Snapshot:
             return "unknown"
         if not reference.open.holds(at):
             return "closed"
-        held = self.assignments.held.get(Assignment(key, staff_id), ())
+        held = self.assignments.held.get(Assignment(key, staff_key(staff_id)), ())
         return "assigned" if any(interval.holds(at) for interval in held) else "open"
 
     def involves(self, ref: str, record: RecordRef) -> bool:
@@ -87,7 +88,7 @@ class Snapshot:
 
     def is_on_duty(self, staff_id: str, at: datetime) -> bool:
         """Whether the roster has this person on duty."""
-        return any(interval.holds(at) for interval in self.duty.held.get(staff_id, ()))
+        return any(interval.holds(at) for interval in self.duty.held.get(staff_key(staff_id), ()))
 
 
 class _Rereading:

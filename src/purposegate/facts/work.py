@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from purposegate.conflicts.dates import Interval, read_end, read_start
 from purposegate.conflicts.tables import Line, Table, read_table, required
+from purposegate.conflicts.written import staff_key
 from purposegate.facts.sources import Source
 from purposegate.model import RecordRef
 
@@ -26,7 +27,7 @@ class Reference(NamedTuple):
 
 
 class Assignment(NamedTuple):
-    """Who is assigned to what."""
+    """Who is assigned to what: `reference_key` and `staff_key`."""
 
     ref: str
     staff_id: str
@@ -83,7 +84,7 @@ def read_assignments(path: Path, now: datetime, zone: ZoneInfo) -> Assignments:
     found: dict[Assignment, Intervals] = {}
     for line in table.lines:
         key = table.take(line, "ref", lambda text: reference_key(required(text)), "a reference")
-        staff_id = table.take(line, "staff_id", required, "a staff id")
+        staff_id = table.take(line, "staff_id", lambda text: staff_key(required(text)), "a staff id")
         held = _interval(table, line, "from", "to", zone)
         if key and staff_id and held:
             assignment = Assignment(key, staff_id)
@@ -109,7 +110,7 @@ def read_duty(path: Path, now: datetime, zone: ZoneInfo) -> Duty:
     table = read_table(path, ("staff_id", "from", "to"), now=now)
     found: dict[str, Intervals] = {}
     for line in table.lines:
-        staff_id = table.take(line, "staff_id", required, "a staff id")
+        staff_id = table.take(line, "staff_id", lambda text: staff_key(required(text)), "a staff id")
         held = _interval(table, line, "from", "to", zone)
         if staff_id and held:
             found[staff_id] = (*found.get(staff_id, ()), held)

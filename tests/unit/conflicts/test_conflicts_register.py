@@ -109,12 +109,12 @@ def test_one_bad_line_refuses_the_whole_file(tmp_path: Path) -> None:
     )
 
 
-def test_an_entry_from_intelligence_is_told_where_it_belongs(tmp_path: Path) -> None:
-    """The refusal says where such entries go, and not who is in them."""
+def test_an_entry_from_intelligence_is_told_why_it_is_refused(tmp_path: Path) -> None:
+    """The refusal names the law, and not who is in the entry."""
     with pytest.raises(ImportRefused) as refused:
         _read(tmp_path, {**BROTHER, "provenance": "intelligence"})
 
-    assert ("watch import" in str(refused.value), "Archer" in str(refused.value)) == (True, False)
+    assert ("law 6" in str(refused.value), "Archer" in str(refused.value)) == (True, False)
 
 
 def test_an_empty_register_is_a_register(tmp_path: Path) -> None:
@@ -198,7 +198,7 @@ def test_somebody_is_employed_from_the_first_day_to_the_last(tmp_path: Path) -> 
     cells = {**OFFICER, "joined": "2015-03-02", "left": "2020-06-30"}
     member = read_directory(
         write(tmp_path / "directory.csv", DIRECTORY, [cells]), now=NOW, zone=LONDON
-    ).staff["E1"]
+    ).staff["e1"]
     days = (date(2015, 3, 1), date(2015, 3, 2), date(2020, 6, 30), date(2020, 7, 1))
 
     assert (False, True, True, False) == tuple(map(member.is_employed, days))

@@ -142,6 +142,14 @@ def test_one_persons_declaration_is_not_named_to_another(ties: Ties) -> None:
     assert (Whose.ORIGINATOR, False) == (tie.whose, tie.declared)
 
 
+@pytest.mark.parametrize("who", ["e1", " E1 ", "E 1"])
+def test_a_staff_id_may_be_spelt_in_another_way(ties: Ties, who: str) -> None:
+    """The identity provider's capitals are not the register's: no tie is missed over that."""
+    found = _of(ties, row(EDMUND, somebody("Ann", "Archer", "1984-02-29")), who=who)
+
+    assert {("sibling", True), ("self", False)} == {(tie.relation, tie.declared) for tie in found}
+
+
 def test_somebody_nobody_knows_has_no_ties(ties: Ties) -> None:
     """A recipient outside the force is in neither directory nor register."""
     assert () == _of(ties, row(STRANGER), who="partner agency")

@@ -104,6 +104,7 @@ async def test_a_principal_outside_the_directory(paths: FactsPaths) -> None:
         ("E1", "   ", 0, "none"),
         ("E1", REF, 0, "assigned"),
         ("E1", "cr/1/26 ", 0, "assigned"),
+        ("e1", REF, 0, "assigned"),
         ("E1", REF, 11.9, "assigned"),
         ("E1", REF, 12.1, "open"),
         ("E2", REF, 0, "open"),

@@ -53,7 +53,7 @@ def test_assignments_may_come_and_go(tmp_path: Path) -> None:
     ]
     held = read_assignments(write(tmp_path / "assignments.csv", ASSIGNMENTS, spells), NOW, LONDON).held
 
-    assert [False, True] == [interval.holds(NOW) for interval in held[Assignment("cr/1/26", "E1")]]
+    assert [False, True] == [interval.holds(NOW) for interval in held[Assignment("cr/1/26", "e1")]]
 
 
 def test_a_reference_names_records_of_several_kinds(tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_a_reference_names_records_of_several_kinds(tmp_path: Path) -> None:
 def test_a_shift_ends_at_its_moment(tmp_path: Path) -> None:
     """Rosters are in clock time with offset."""
     shift = {"staff_id": "E1", "from": "2026-11-20T06:00+00:00", "to": "2026-11-20T14:00+00:00"}
-    (interval,) = read_duty(write(tmp_path / "duty.csv", DUTY, [shift]), NOW, LONDON).held["E1"]
+    (interval,) = read_duty(write(tmp_path / "duty.csv", DUTY, [shift]), NOW, LONDON).held["e1"]
 
     assert (True, False) == (interval.holds(NOW), interval.holds(datetime(2026, 11, 20, 14, tzinfo=UTC)))
 
