@@ -55,7 +55,7 @@ def _verify(base: Path, evidence: Evidence, report: Report) -> None:
     )
     for index, (leaf, hashed) in enumerate(zip(exported_leaves(base, head.size), hashes, strict=True)):
         check.entry(StoredEntry(index, leaf, hashed, None, None, None))
-    check.finish(_full_tiles(base, head.size))
+    check.finish(_full_tiles(base, head.size), frontier=False)
     _compare_partial_tiles(check, base, head.size)
     if evidence.require_witness and not check.witnessed:
         report.doubts.append(f"{base.name}: no head that the policy's witnesses cosigned")

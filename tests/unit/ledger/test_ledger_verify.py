@@ -160,6 +160,7 @@ def test_one_changed_byte_on_the_disk_names_its_entry(
         ("counter inserted", ["INSERT INTO counter VALUES (x'00', 1, 3)"], None),
         ("root changed", ["UPDATE head SET root = zeroblob(32)"], None),
         ("frontier changed", ["UPDATE head SET frontier = zeroblob(8)"], None),
+        ("frontier emptied", ["UPDATE head SET frontier = x''"], None),
         ("head shrunk", ["UPDATE head SET size = size - 1"], None),
         ("head grown", ["UPDATE head SET size = size + 1"], 300),
         ("leaf a number", [f"UPDATE leaf SET data = 5 WHERE pos = {POS}6"], 6),
