@@ -93,6 +93,7 @@ class Matching:
     version: int
     confirmed_bits: float
     candidate_bits: float
+    colleague_more_bits: float
     name: NameBits
     birth: BirthBits
     address: AddressBits
@@ -160,6 +161,7 @@ def _matching(body: Mapping[str, Any], directory: Path) -> Matching:
         version=int(body["version"]),
         confirmed_bits=float(body["confirmed_bits"]),
         candidate_bits=float(body["candidate_bits"]),
+        colleague_more_bits=float(body["colleague_more_bits"]),
         name=NameBits(**_numbers(body["name"])),
         birth=BirthBits(**_numbers(body["birth"])),
         address=AddressBits(**_numbers(body["address"])),

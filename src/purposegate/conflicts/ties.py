@@ -4,7 +4,6 @@ One record is compared with that person's own register entries, their own direct
 with the directory behind a narrow prefilter. Nothing found is kept: neighbours and households are computed and forgotten.
 """
 
-import math
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -23,9 +22,6 @@ from purposegate.model import Conflict, Tier, Whose
 PRINCIPALS_KEPT = 2048
 """Members of staff whose entries are kept ready to compare: a busy hour's worth; the rest are made ready again in about 1 ms."""
 
-TUNED_FOR = 5000
-"""How many people the thresholds were fixed against (febrl3); against more, chance agreements rise in proportion."""
-
 RECORD_ID_BITS = 60.0
 """The register names the record itself: nothing is left to chance, and no sum of fields reaches this."""
 
@@ -43,7 +39,6 @@ class Ties:
         self._linker = Linker(relations.matching)
         self._ready: LRUCache[str, Around] = LRUCache(PRINCIPALS_KEPT)
         self._colleagues = Colleagues(directory)
-        self._raised_bits = max(0.0, math.log2(max(1, len(directory.staff)) / TUNED_FOR))
 
     def of(self, staff_id: str, whose: Whose, record: Seen, *, at: datetime) -> tuple[Conflict, ...]:
         """Every tie of this person to the record's people, the surest of each sort. Pure: no I/O.
@@ -99,7 +94,7 @@ class Ties:
     def _staff_like(self, subject: Subject) -> Iterator[tuple[Staff, Score, Tier]]:
         for member, person in self._colleagues.near(subject):
             score = self._linker.score(person, subject.person)
-            tier = self._linker.tier(score, raised_bits=self._raised_bits)
+            tier = self._linker.tier(score, raised_bits=self._relations.matching.colleague_more_bits)
             if tier:
                 yield member, score, tier
 
