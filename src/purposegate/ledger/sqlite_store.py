@@ -164,6 +164,8 @@ def _make_durable(connection: apsw.Connection, path: Path) -> None:
 class SqliteStore:
     """`store.Store` over one file. The writing connection belongs to one thread at a time; `counts` has its own."""
 
+    is_remote = False
+
     def __init__(self, path: Path, *, vfs: str = "") -> None:
         """Open an existing ledger. Raises SettingsError or LedgerOutage; a file that is refused is not changed."""
         if apsw.SQLITE_VERSION_NUMBER < OLDEST_SQLITE:
@@ -173,8 +175,6 @@ class SqliteStore:
         self.path = path
         self._vfs = vfs
         self._shard = -1
-    is_remote = False
-
         self._reading = Lock()
         self.subtrees = Subtrees(self._leaves, self._tile)
         self._reader, self.meta = open_reader(path, vfs=vfs)
