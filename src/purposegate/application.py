@@ -21,6 +21,7 @@ from purposegate.facts import FactsPaths, ForceFacts
 from purposegate.facts.history import History
 from purposegate.gate import Gate, Parts
 from purposegate.ledger.durable import DurableLedger, Limits
+from purposegate.ledger.quorum import Witnesses
 from purposegate.purposes.catalogue import load as load_catalogue
 from purposegate.records.cursor import Cursors
 from purposegate.records.mapping import load as load_records
@@ -57,6 +58,7 @@ class Application(AbstractAsyncContextManager[Parts]):
             ledger = await asyncio.to_thread(_open_ledger, settings)
             stack.push_async_callback(ledger.aclose)
             self._ledger = ledger
+            _push(ledger, settings)
             # Nothing idle is kept: other workers count in the same store, and only it knows of them.
             self._history = History(ledger.counts, idle_kept=0)
             stack.push_async_callback(self._close_deciders)
@@ -67,6 +69,7 @@ class Application(AbstractAsyncContextManager[Parts]):
             snapshot=snapshot,
             refusals_per_minute=settings.refusals_per_minute,
             monitor_without_ledger=settings.ledger.monitor_without_ledger,
+            admit=ledger.require_witnessed,
         )
 
     async def __aexit__(
@@ -150,6 +153,24 @@ def _open_ledger(settings: Settings) -> DurableLedger:
         key_file=settings.ledger.key_file,
         limits=Limits(watermark_bytes=settings.ledger.minimum_free_mib * MIB),
     )
+
+
+def _push(ledger: DurableLedger, settings: Settings) -> None:
+    """Have the ledger's heads witnessed, if the settings name witnesses. Raises `SettingsError`, `LedgerOutage`."""
+    chosen = settings.ledger
+    witnesses = Witnesses.read(
+        [(one.url, one.key, one.ca) for one in chosen.witnesses],
+        chosen.policy_file,
+        every_s=chosen.witness_every_s,
+        max_unwitnessed_s=chosen.max_unwitnessed_s,
+        stops=chosen.stop_when_unwitnessed,
+    )
+    if witnesses.places:
+        ledger.push_to(witnesses)
+    elif chosen.stop_when_unwitnessed or chosen.policy_file:
+        raise SettingsError(
+            "ledger.witnesses: none has an address; name at least one, or leave the other keys out"
+        )
 
 
 def _decider(settings: Settings) -> ManagedDecider | RemoteDecider:

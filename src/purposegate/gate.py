@@ -60,6 +60,10 @@ DEFAULT_REFUSALS_PER_MINUTE = 60
 """A person who mistypes all day stays far below; a script that probes does not."""
 
 
+def _admit_all() -> None:
+    """A ledger that asks no witness admits every lookup."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
     """What a running gate is made of. `ledger` outlives snapshots."""
@@ -68,6 +72,8 @@ class Parts:
     snapshot: Snapshot
     refusals_per_minute: int = DEFAULT_REFUSALS_PER_MINUTE
     monitor_without_ledger: bool = False
+    admit: Callable[[], None] = _admit_all
+    """Raises `LedgerOutage` while the ledger wants no new lookups, though it can record that they were refused."""
 
 
 class Gate:
@@ -246,6 +252,7 @@ class Gate:
     ) -> Reply | None:
         """The reply to release, or None in monitor mode. Refusals and outages are raised, or noted in the attempt."""
         if attempt.mode is Mode.ENFORCE:
+            parts.admit()
             await self._request_stage(attempt, refused)
             if attempt.reasons:
                 return self._refused(attempt, *attempt.reasons[:1])
@@ -254,6 +261,7 @@ class Gate:
             reply = await collect(attempt, upstream)
             return reply if reply is not None else self._refused(attempt, *attempt.reasons[:1])
         try:
+            parts.admit()
             await self._request_stage(attempt, refused)
         except LookupRefused as refusal_:
             attempt.reasons, attempt.detail = [refusal_.reason], refusal_.detail

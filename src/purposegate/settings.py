@@ -19,19 +19,36 @@ DEFAULT_REFUSALS_PER_MINUTE = 60
 DEFAULT_REFILL_PAGES = 50
 DEFAULT_CURSOR_LIFETIME_S = 3600
 DEFAULT_MINIMUM_FREE_MIB = 256
+DEFAULT_WITNESS_EVERY_S = 2.0
+"""The time in which an insider could rewrite unseen, against a request and a disk write at each witness."""
+DEFAULT_MAX_UNWITNESSED_S = 900.0
 DEFAULT_HEADER = "Access-Purpose"
 """Not `Purpose` or `X-Purpose`: browsers send those when they prefetch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WitnessSettings:
+    """One witness: where it is asked, its verifier key, and for https the authorities that it is known by."""
+
+    url: str
+    key: str
+    ca: Path | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerSettings:
-    """Where the ledger stands and what it is called."""
+    """Where the ledger stands, what it is called, and who witnesses it."""
 
     path: Path
     origin: str
     key_file: Path | None
     minimum_free_mib: int
     monitor_without_ledger: bool
+    witnesses: tuple[WitnessSettings, ...]
+    policy_file: Path | None
+    witness_every_s: float
+    max_unwitnessed_s: float
+    stop_when_unwitnessed: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +140,14 @@ def _ledger(content: Mapping[str, Any], home: Path) -> LedgerSettings:
         key_file=home / content["key_file"] if "key_file" in content else None,
         minimum_free_mib=content.get("minimum_free_mib", DEFAULT_MINIMUM_FREE_MIB),
         monitor_without_ledger=content.get("monitor_without_ledger", "refuse") == "pass",
+        witnesses=tuple(
+            WitnessSettings(url=one["url"], key=one["key"], ca=home / one["ca"] if "ca" in one else None)
+            for one in content.get("witnesses", ())
+        ),
+        policy_file=home / content["policy_file"] if "policy_file" in content else None,
+        witness_every_s=float(content.get("witness_every_s", DEFAULT_WITNESS_EVERY_S)),
+        max_unwitnessed_s=float(content.get("max_unwitnessed_s", DEFAULT_MAX_UNWITNESSED_S)),
+        stop_when_unwitnessed=content.get("when_unwitnessed", "record") == "stop",
     )
 
 

@@ -35,6 +35,11 @@ STRANGERS = METER.create_counter(
 THROTTLED = METER.create_counter(
     "purposegate.throttled", unit="{request}", description="Requests answered 429 over the refusal rate."
 )
+UNWITNESSED = METER.create_gauge(
+    "purposegate.ledger.witness_age",
+    unit="s",
+    description="Since the quorum of witnesses last cosigned a head.",
+)
 GAPS = METER.create_counter(
     "purposegate.ledger.gaps",
     unit="{lookup}",

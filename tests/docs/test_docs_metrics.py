@@ -10,9 +10,9 @@ from purposegate import telemetry
 
 PAGE = (ROOT / "docs" / "operator.md").read_text(encoding="utf-8")
 METRIC = re.compile(
-    r"^\| `(purposegate\.[a-z_.]+)` \| (counter|histogram) \| `([^`]+)` \| (.+) \|$", re.MULTILINE
+    r"^\| `(purposegate\.[a-z_.]+)` \| (counter|histogram|gauge) \| `([^`]+)` \| (.+) \|$", re.MULTILINE
 )
-OTHER = re.compile(r"^\| `(purposegate\.[a-z_.]+)` \| (?!counter |histogram )", re.MULTILINE)
+OTHER = re.compile(r"^\| `(purposegate\.[a-z_.]+)` \| (?!counter |histogram |gauge )", re.MULTILINE)
 
 
 def created() -> Iterator[tuple[str, str, str, str]]:

@@ -65,6 +65,9 @@ def test_defaults_are_the_codes(tmp_path: Path) -> None:
         "limits.refusals_per_minute": read.refusals_per_minute,
         "limits.refill_pages": read.refill_pages,
         "limits.cursor_lifetime_s": read.cursor_lifetime_s,
+        "ledger.witness_every_s": read.ledger.witness_every_s,
+        "ledger.max_unwitnessed_s": read.ledger.max_unwitnessed_s,
+        "ledger.when_unwitnessed": "stop" if read.ledger.stop_when_unwitnessed else "record",
         "ledger.monitor_without_ledger": "pass" if read.ledger.monitor_without_ledger else "refuse",
     }
 

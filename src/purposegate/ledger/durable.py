@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
 from types import TracebackType
@@ -17,8 +18,11 @@ from purposegate.ledger import home as files
 from purposegate.ledger import keys
 from purposegate.ledger.attest import HeadKeeper
 from purposegate.ledger.entry import check_shard, encode
-from purposegate.ledger.pending import Pending, SignedHead
+from purposegate.ledger.merkle import consistency_proof
+from purposegate.ledger.pending import CosignedHead, Pending, SignedHead
 from purposegate.ledger.place import AUTO, hold_shard, require_local
+from purposegate.ledger.pushing import PushedShard, Pusher, WitnessState
+from purposegate.ledger.quorum import Witnesses
 from purposegate.ledger.room import Room
 from purposegate.ledger.sqlite_store import SCHEMA_VERSION, SqliteStore
 from purposegate.ledger.store import Store
@@ -46,6 +50,7 @@ class DurableLedger:
         self._closed = False
         self._resources = ExitStack()
         self._due = Event()
+        self._pusher: Pusher | None = None
         self.shard = standing.name
         self.origin = standing.signer.origin
         self._writer = Writer(
@@ -148,17 +153,66 @@ class DurableLedger:
                 self._lost["shard"],
                 self.shard,
             )
+        self._cosigned_before = self._store.cosigned()
         self._keeper.sign()  # before the first lookup: a shard without a signed head says nothing to anybody
         if self._keeper.fault:
             raise LedgerOutage(f"{self.shard}: {self._keeper.fault}")
         self._writer.start()
         self._keeper.start()
 
-    def _keep(self, head: SignedHead) -> None:
+    def _keep(self, head: SignedHead | CosignedHead) -> None:
         if self._writer.serves:
             self._writer.keep(head)
-        else:  # its thread has not begun or has ended, so this one may use the connection
+        elif isinstance(head, SignedHead):  # its thread has not begun or has ended: this one may use the connection
             self._store.keep(*head)
+        else:
+            self._store.keep_cosigned(*head)
+
+    def push_to(self, witnesses: Witnesses) -> None:
+        """Have the shard's heads cosigned from now on; once, after opening.
+
+        Raises LedgerOutage where a witness contradicted this shard before.
+        """
+        signer, subtrees = self._signer, self._store.subtrees
+        self._pusher = Pusher(
+            witnesses,
+            PushedShard(
+                key=signer.key,
+                newest=lambda: signer.note,
+                prove=lambda old, new: consistency_proof(old, new, subtrees),
+                keep=self._keep,
+                notice=self._notice_gap,
+                disown=self._writer.disown,
+                memory=signer.memory,
+                cosigned=self._cosigned_before,
+            ),
+        )
+        self._pusher.start()
+
+    def _notice_gap(self, fields: dict[str, Any]) -> Receipt:
+        entry = Entry(
+            kind=EntryKind.WITNESS_GAP,
+            lookup_id=EntryKind.WITNESS_GAP.value,
+            at=datetime.now(UTC),
+            released=False,
+            fields=fields,
+        )
+        return self.append_wait(entry)
+
+    def require_witnessed(self) -> None:
+        """Return if a new lookup may begin, by what the witnesses say. Raises LedgerOutage; at once, and from any thread."""
+        if self._pusher is not None:
+            self._pusher.require_witnessed()
+
+    @property
+    def witness_age_s(self) -> float | None:
+        """Seconds since the quorum of witnesses last stood; None where no witness is asked."""
+        return self._pusher.age_s if self._pusher else None
+
+    @property
+    def witness_states(self) -> list[WitnessState]:
+        """Each witness as it stands; empty where none is asked."""
+        return self._pusher.states if self._pusher else []
 
     @property
     def size(self) -> int:
@@ -223,8 +277,12 @@ class DurableLedger:
             return
         self._closed = True
         atexit.unregister(self.close)
+        if self._pusher is not None:
+            self._pusher.stop()
         self._writer.stop()
         self._keeper.stop()
+        if self._pusher is not None:
+            self._pusher.finish()
         self._resources.close()
 
     @property

@@ -29,6 +29,16 @@ class SignedHead(NamedTuple):
     at_s: int
 
 
+class CosignedHead(NamedTuple):
+    """A witness's line for a signed head, to keep in the store the same way."""
+
+    size: int
+    note: bytes
+    at_s: int
+    keyname: str
+    line: str
+
+
 def tell(told: Sequence[tuple[Pending, Receipt | LedgerOutage]]) -> None:
     """Give each caller its receipt or its outage, on its own loop, with one wake-up a loop."""
     loops: defaultdict[asyncio.AbstractEventLoop, list[tuple[Any, Receipt | LedgerOutage]]] = defaultdict(

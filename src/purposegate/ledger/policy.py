@@ -7,6 +7,7 @@ quorum <name>|none
 """
 
 import re
+from collections.abc import Container
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -100,11 +101,15 @@ class Policy:
         for key, signature in note.verified([*logs, *names]):
             if isinstance(key, WitnessKey):
                 times[names[key]] = max(cosigned_at_s(signature), times.get(names[key], 0))
-        if self.quorum != NO_QUORUM and not self._counts(self.quorum, times):
+        if not self.is_met(times):
             raise ProofFailed(f"{len(times)} known witnesses cosigned size {checkpoint.size}: not the quorum")
         return Witnessed(SignedCheckpoint(checkpoint, note), times)
 
-    def _counts(self, name: str, cosigned: dict[str, int]) -> bool:
+    def is_met(self, cosigned: Container[str]) -> bool:
+        """Whether the witnesses of these names together are the quorum."""
+        return self.quorum == NO_QUORUM or self._counts(self.quorum, cosigned)
+
+    def _counts(self, name: str, cosigned: Container[str]) -> bool:
         group = self.groups.get(name)
         if group is None:
             return name in cosigned

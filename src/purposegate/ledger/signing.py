@@ -67,7 +67,7 @@ class HeadSigner:
     def __init__(self, secret: bytes, origin: str, memory: Path) -> None:
         """Read the last head signed, if any. Raises SettingsError if the memory was altered."""
         self._signer = shard_signer(secret, origin)
-        self._memory = memory
+        self.memory = memory
         self.origin = origin
         self.last: Checkpoint | None = None
         self.note = b""
@@ -109,6 +109,6 @@ class HeadSigner:
             )
         head = Checkpoint(self.origin, size, root)
         note = head.signed_by(self._signer)
-        replace_private(self._memory, note)
+        replace_private(self.memory, note)
         self.last, self.note = head, note
         return note

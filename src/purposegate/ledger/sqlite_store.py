@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 import apsw
 
@@ -63,6 +64,15 @@ CREATE TABLE cosig   (shard INTEGER, size INTEGER, keyname TEXT, line TEXT NOT N
     for verb in ("UPDATE", "DELETE")
 )
 """The triggers stop accidents, not insiders: those are shown by verify and by the witness."""
+
+
+SUPERSEDED = """
+DELETE FROM cosig WHERE shard = :shard AND size < :size
+AND size IN (SELECT size FROM ckpt WHERE shard = :shard AND at / 60 = :minute)
+AND NOT EXISTS (SELECT 1 FROM cosig AS other WHERE other.shard = :shard AND other.size = cosig.size
+                AND other.keyname NOT IN (SELECT keyname FROM cosig WHERE shard = :shard AND size = :size))
+"""
+"""Older cosignatures of one minute, whose witnesses have all cosigned the newer head too: some 1,400 a day remain."""
 
 
 def create_file(path: Path, meta: dict[str, bytes], *, vfs: str = "") -> None:
@@ -312,6 +322,28 @@ class SqliteStore:
                     " AND NOT EXISTS (SELECT 1 FROM cosig WHERE shard = ?1 AND size = ?2)",
                     (self._shard, before[0]),
                 )
+
+    def keep_cosigned(self, size: int, note: bytes, at_s: int, keyname: str, line: str) -> None:
+        """Keep a witness's line; see `store.Store`."""
+        with self._writer as db:
+            db.execute("INSERT OR IGNORE INTO ckpt VALUES (?, ?, ?, ?)", (self._shard, size, at_s, note))
+            db.execute("INSERT OR REPLACE INTO cosig VALUES (?, ?, ?, ?)", (self._shard, size, keyname, line))
+            db.execute(SUPERSEDED, {"shard": self._shard, "size": size, "minute": at_s // MINUTE_S})
+            db.execute(
+                "DELETE FROM ckpt WHERE shard = ?1 AND size < ?2 AND at / 60 = ?3"
+                " AND NOT EXISTS (SELECT 1 FROM cosig WHERE cosig.shard = ?1 AND cosig.size = ckpt.size)",
+                (self._shard, size, at_s // MINUTE_S),
+            )
+
+    def cosigned(self) -> list[tuple[bytes, str]]:
+        """What each witness cosigned last; see `store.Store`."""
+        rows: list[Any] = self._writer.execute(
+            "SELECT note, line FROM cosig JOIN ckpt USING (shard, size) JOIN"
+            " (SELECT keyname, max(size) AS size FROM cosig WHERE shard = ?1 GROUP BY keyname)"
+            " USING (keyname, size) WHERE shard = ?1",
+            (self._shard,),
+        ).fetchall()
+        return rows
 
     def kept(self) -> bytes:
         """The largest signed head kept, or nothing; see `store.Store`."""

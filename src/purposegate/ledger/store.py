@@ -94,6 +94,17 @@ class Store(Protocol):
         """Keep a signed head of `size`, signed at this POSIX second; of one minute only the last, unless cosigned."""
         ...
 
+    def keep_cosigned(self, size: int, note: bytes, at_s: int, keyname: str, line: str) -> None:
+        """Keep a witness's line for a signed head, in place of its earlier one, and the head if that was let go meanwhile.
+
+        Of one minute an older cosigned head is let go once a newer one has all the witnesses that it has.
+        """
+        ...
+
+    def cosigned(self) -> list[tuple[bytes, str]]:
+        """The note and the line of the newest head that each witness cosigned, of the shard sought or entered last."""
+        ...
+
     def kept(self) -> bytes:
         """The note of the largest signed head kept of the shard sought or entered last; empty when there is none."""
         ...

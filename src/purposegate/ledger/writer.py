@@ -28,7 +28,7 @@ from purposegate.ledger.entry import Encoded, encode
 from purposegate.ledger.growth import Growth, root_after, unfinished
 from purposegate.ledger.keys import NONCE_BYTES, Cipher
 from purposegate.ledger.merkle import Frontier, leaf_hash
-from purposegate.ledger.pending import Pending, SignedHead, tell
+from purposegate.ledger.pending import CosignedHead, Pending, SignedHead, tell
 from purposegate.ledger.room import Room
 from purposegate.ledger.store import Batch, Head, Store, StoreBusyError, Stored, StoreForkedError
 from purposegate.model import Entry, EntryKind, Receipt
@@ -82,8 +82,9 @@ class Writer:
         self._cipher = cipher
         self._room = room
         self._limits = limits
-        self._queue: SimpleQueue[Pending | SignedHead | None] = SimpleQueue()
+        self._queue: SimpleQueue[Pending | SignedHead | CosignedHead | None] = SimpleQueue()
         self._signed: SignedHead | None = None
+        self._cosigned: dict[str, CosignedHead] = {}
         self._committed = committed
         self._state = "open"
         self._why = ""
@@ -124,8 +125,8 @@ class Writer:
             )
         self._queue.put(pending)
 
-    def keep(self, head: SignedHead) -> None:
-        """Have a signed head kept with the next round; of several waiting, the last."""
+    def keep(self, head: SignedHead | CosignedHead) -> None:
+        """Have a signed head, or a witness's line for one, kept with the next round; of several waiting, the last."""
         self._queue.put(head)
 
     def disown(self, why: str) -> None:
@@ -175,6 +176,8 @@ class Writer:
             while item is not None:
                 if isinstance(item, SignedHead):
                     self._signed = item
+                elif isinstance(item, CosignedHead):
+                    self._cosigned[item.keyname] = item
                 else:
                     batch.append(item)
                     room -= len(item.encoded.leaf) + len(item.encoded.payload)
@@ -214,12 +217,14 @@ class Writer:
 
     def _keep_signed(self) -> None:
         signed, self._signed = self._signed, None
-        if signed is None:
-            return
+        cosigned, self._cosigned = self._cosigned, {}
         try:
-            self._store.keep(*signed)
+            if signed is not None:
+                self._store.keep(*signed)
+            for each in cosigned.values():
+                self._store.keep_cosigned(*each)
         except (apsw.BusyError, StoreBusyError):
-            self._signed = signed  # another worker is writing; with the next round
+            self._signed, self._cosigned = signed, cosigned  # another worker is writing; with the next round
         except Exception as error:  # noqa: BLE001  # as in _serve: the connection cannot be trusted further
             self._go_down(error)
 

@@ -1,0 +1,110 @@
+"""Whom a shard's heads are shown to, and from when on they count as witnessed."""
+
+import ssl
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from purposegate.errors import EvidenceMalformed, SettingsError
+from purposegate.ledger.cosignature import WitnessKey
+from purposegate.ledger.policy import NO_QUORUM, Policy
+
+DEFAULT_EVERY_S = 2.0
+"""How often a grown head is pushed: the time an insider has, against a request and a disk write at the witness."""
+DEFAULT_MAX_UNWITNESSED_S = 900.0
+ROUNDS = 3
+"""How many rounds of pushing fit at least into the age that is a gap."""
+
+
+@dataclass(frozen=True, slots=True)
+class WitnessPlace:
+    """One witness: its key, where it is asked, and for https the authorities that it is known by (None: the usual ones)."""
+
+    key: WitnessKey
+    url: str
+    ca: Path | None = None
+
+    def tls(self) -> ssl.SSLContext | bool:
+        """What httpx verifies a server by."""
+        return True if self.ca is None else ssl.create_default_context(cafile=self.ca)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Witnesses:
+    """The witnesses asked, and the policy whose quorum counts; without one all of them must have cosigned."""
+
+    places: tuple[WitnessPlace, ...]
+    policy: Policy | None = None
+    every_s: float = DEFAULT_EVERY_S
+    max_unwitnessed_s: float = DEFAULT_MAX_UNWITNESSED_S
+    stops: bool = False
+
+    @classmethod
+    def read(
+        cls, given: Sequence[tuple[str, str, Path | None]], policy_file: Path | None, **limits: Any
+    ) -> Self:
+        """From the settings: (url, verifier key, authorities) of each witness, and the file of a tlog-policy.
+
+        A witness that the policy gives an address is asked too. Raises SettingsError naming what is wrong, and where the
+        witnesses that can be asked could never be the quorum.
+        """
+        policy = _policy(policy_file) if policy_file else None
+        found: dict[WitnessKey, WitnessPlace] = {}
+        if policy is not None:
+            for witness in policy.witnesses.values():
+                if witness.url:
+                    found[witness.key] = WitnessPlace(witness.key, witness.url)
+        for number, (url, vkey, ca) in enumerate(given):
+            try:
+                key = WitnessKey.parse(vkey)
+            except EvidenceMalformed as error:
+                raise SettingsError(f"ledger.witnesses.{number}.key: {error}") from error
+            found[key] = WitnessPlace(key, url, ca)
+        made = cls(places=tuple(found.values()), policy=policy, **limits)
+        made.require_sound(policy_file)
+        return made
+
+    def require_sound(self, policy_file: Path | None) -> None:
+        """Return if these witnesses can be asked, and can be the quorum in time; else SettingsError."""
+        if len({place.key.name for place in self.places}) != len(self.places):
+            raise SettingsError("ledger.witnesses: two witnesses share a name; their cosignatures would too")
+        if self.places and not self.is_met({place.key for place in self.places}):
+            raise SettingsError(
+                f"{policy_file}: the witnesses with an address cannot make up the quorum; give the others theirs"
+            )
+        if self.max_unwitnessed_s < ROUNDS * self.every_s:
+            raise SettingsError(
+                f"ledger.max_unwitnessed_s: want at least {ROUNDS} times `witness_every_s`, or every round would be a gap"
+            )
+        for place in self.places:
+            try:
+                place.tls()
+            except OSError as error:
+                raise SettingsError(f"{place.ca}: cannot be read as PEM certificates") from error
+
+    def is_met(self, cosigned: set[WitnessKey]) -> bool:
+        """Whether these witnesses together count."""
+        if self.policy is None:
+            return cosigned >= {place.key for place in self.places}
+        names = {name for name, witness in self.policy.witnesses.items() if witness.key in cosigned}
+        return self.policy.is_met(names)
+
+    def since(self, at: Mapping[WitnessKey, float]) -> float | None:
+        """The latest time at which the quorum stood, given each witness's latest time; None if it never did."""
+        for moment in sorted(set(at.values()), reverse=True):
+            if self.is_met({key for key, seen in at.items() if seen >= moment}):
+                return moment
+        return None
+
+
+def _policy(path: Path) -> Policy:
+    try:
+        policy = Policy.parse(path.read_bytes())
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read: {error.strerror}") from error
+    except EvidenceMalformed as error:
+        raise SettingsError(f"{path}: {error}") from error
+    if policy.quorum == NO_QUORUM:
+        raise SettingsError(f"{path}: `quorum none` wants no witness; name a quorum, or leave the file out")
+    return policy
