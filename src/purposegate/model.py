@@ -291,7 +291,6 @@ class EntryKind(StrEnum):
     RECOVERY = "recovery"
     GAP = "gap"
     WITNESS_GAP = "witness-gap"
-    WITNESS_GAP = "witness-gap"
     READING = "reading"
     ERASE = "erase"
     HOLD = "hold"
