@@ -129,16 +129,27 @@ class PostgresServer:
         schema = SCHEMA_FILE.read_bytes()
         with psycopg.connect(self.url(TEMPLATE)) as connection:
             connection.execute(schema)
+            # SQLite's word for zeros, so that one suite's statements do on both.
+            connection.execute(
+                "CREATE FUNCTION purposegate_ledger.zeroblob(integer) RETURNS bytea LANGUAGE sql"
+                " AS $$ SELECT decode(repeat('00', $1), 'hex') $$"
+            )
             connection.execute("CREATE ROLE gate LOGIN IN ROLE purposegate_app")
             connection.execute("CREATE ROLE auditor LOGIN IN ROLE purposegate_auditor")
 
-    def database(self) -> str:
-        """A new database with the ledger's tables; its name."""
+    def database(self, template: str = TEMPLATE) -> str:
+        """A new database like another one, which nobody may be using: with the ledger's tables. Its name."""
         name = f"ledger_{next(self._numbers)}"
         with self.admin("postgres") as connection:
             connection.execute(
                 sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
-                    sql.Identifier(name), sql.Identifier(TEMPLATE)
+                    sql.Identifier(name), sql.Identifier(template)
                 )
             )
         return name
+
+    def replace(self, database: str, other: str) -> None:
+        """Put another database in the place of this one, as restoring a backup does."""
+        with self.admin("postgres") as connection:
+            for statement in ("DROP DATABASE {0} WITH (FORCE)", "ALTER DATABASE {1} RENAME TO {0}"):
+                connection.execute(sql.SQL(statement).format(sql.Identifier(database), sql.Identifier(other)))

@@ -4,15 +4,11 @@ from pathlib import Path
 import apsw
 import pytest
 
-from ledgers import ORIGIN, entry, open_ledger, until
+from ledgers import entry, open_ledger, until
 from purposegate.errors import LedgerOutage, ProofFailed, SettingsError
-from purposegate.ledger.checkpoint import Checkpoint, SignedCheckpoint
-from purposegate.ledger.durable import DurableLedger
 from purposegate.ledger.merkle import consistency_proof, leaf_hash, root_of
-from purposegate.ledger.note import LogKey
 from purposegate.ledger.signing import HeadSigner, create_secret, head_file, load_secret, shard_signer
 from purposegate.ledger.sqlite_reader import SqliteReader
-from purposegate.ledger.verify import verify_file
 
 SECRET = b"s" * 32
 HASHES = [leaf_hash(str(number).encode()) for number in range(20)]
@@ -22,60 +18,6 @@ def prove(old: int, new: int) -> list[bytes]:
     return consistency_proof(
         old, new, lambda level, index: root_of(HASHES[index << level : (index + 1) << level])
     )
-
-
-def remembered(path: Path, shard: str = "shard-0") -> Checkpoint:
-    """The head in the signer's memory, its signature verified by the key that the store names."""
-    reader = SqliteReader(path)
-    (row,) = (row for row in reader.shards() if row.name == shard)
-    reader.close()
-    raw = head_file(path.with_name(path.name + ".signer"), shard).read_bytes()
-    return SignedCheckpoint.open(raw, row.origin, [LogKey.parse(row.vkey)]).checkpoint
-
-
-def test_signed_head_is_the_committed_one(tmp_path: Path) -> None:
-    """After closing, memory and store hold the same note: origin, size and root of all that was committed."""
-    path = tmp_path / "l.db"
-    with open_ledger(path) as ledger:
-        for number in range(5):
-            ledger.append_wait(entry(number))
-    reader = SqliteReader(path)
-    (shard,) = reader.shards()
-    notes = reader.checkpoints(shard.number)
-    reader.close()
-
-    assert Checkpoint(f"{ORIGIN}/shard-0", 6, shard.head.root) == remembered(path)
-    assert (6, head_file(path.with_name("l.db.signer"), "shard-0").read_bytes()) == notes[-1]
-
-
-def test_heads_are_signed_while_it_runs(tmp_path: Path) -> None:
-    """A commit is followed by a signed head of at least its size, without closing."""
-    with open_ledger(tmp_path / "l.db") as ledger:
-        receipt = ledger.append_wait(entry(1))
-        until(lambda: ledger.signed_size > receipt.index)
-
-        assert remembered(tmp_path / "l.db").size > receipt.index
-
-
-def test_new_shard_is_signed_from_the_start(tmp_path: Path) -> None:
-    """A shard has a signed head before its first lookup."""
-    with open_ledger(tmp_path / "l.db") as ledger:
-        assert 1 == ledger.signed_size
-
-
-def test_kept_heads_are_thinned_to_one_a_minute(tmp_path: Path) -> None:
-    """Of the heads of one minute the store keeps the last, and any that was cosigned."""
-    with open_ledger(tmp_path / "l.db") as ledger:
-        store = ledger._store
-        for size, at_s in ((10, 600), (11, 610), (12, 659), (13, 660)):
-            store.keep(size, b"note", at_s)
-        connection = apsw.Connection(str(tmp_path / "l.db"))
-        connection.execute("INSERT INTO cosig VALUES (1, 13, 'witness', 'line')")
-        store.keep(14, b"note", 670)
-        kept = [size for (size,) in connection.execute("SELECT size FROM ckpt WHERE size > 1 ORDER BY size")]
-        connection.close()
-
-    assert [12, 13, 14] == kept
 
 
 def test_each_shard_has_a_key_of_its_own() -> None:
@@ -139,63 +81,12 @@ def test_signer_file_is_private(tmp_path: Path) -> None:
         load_secret(tmp_path / "signer")
 
 
-def rolled_back(path: Path) -> DurableLedger:
-    """A ledger opened again after its database was put back by two entries."""
-    with open_ledger(path) as ledger:
-        ledger.append_wait(entry(1))
-    older = path.read_bytes()
-    with open_ledger(path) as ledger:
-        ledger.append_wait(entry(2))
-        ledger.append_wait(entry(3))
-    path.write_bytes(older)
-    return open_ledger(path)
-
-
-def test_older_store_is_never_continued(tmp_path: Path) -> None:
-    """A store behind its last signed head goes on as another shard; the old one is left as it came back."""
-    path = tmp_path / "l.db"
-    with rolled_back(path) as ledger:
-        receipt = ledger.append_wait(entry(4))
-    reader = SqliteReader(path)
-    sizes = {row.name: row.head.size for row in reader.shards()}
-    reader.close()
-
-    assert "shard-0.r1" == receipt.shard
-    assert {"shard-0": 2, "shard-0.r1": 2} == sizes
-
-
-def test_restarting_does_not_hide_a_roll_back(tmp_path: Path) -> None:
-    """Verify names the lost entries before and after the gate was started again."""
-    path = tmp_path / "l.db"
-    rolled_back(path).close()
-    report = verify_file(path)
-
-    assert [("shard-0", 2)] == [(mismatch.shard, mismatch.index) for mismatch in report.mismatches]
-
-
-def test_next_generation_is_continued_not_renewed(tmp_path: Path) -> None:
-    """After a roll-back was noticed once, later openings continue the shard that took its place."""
-    path = tmp_path / "l.db"
-    rolled_back(path).close()
-    with open_ledger(path) as ledger:
-        assert ("shard-0.r1", 1) == (ledger.shard, ledger.size)
-
-
 def test_lost_database_is_not_begun_anew(tmp_path: Path) -> None:
     """With the database gone and the signer's memory there, a new database does not repeat the old log's name."""
     path = tmp_path / "l.db"
     with open_ledger(path) as ledger:
         ledger.append_wait(entry(1))
     path.unlink()
-    with open_ledger(path) as ledger:
-        assert "shard-0.r1" == ledger.shard
-
-
-def test_lost_memory_is_not_trusted_to_have_been_empty(tmp_path: Path) -> None:
-    """With the signer's memory gone and heads kept in the store, nobody can say what was signed last: next generation."""
-    path = tmp_path / "l.db"
-    open_ledger(path).close()
-    head_file(tmp_path / "l.db.signer", "shard-0").unlink()
     with open_ledger(path) as ledger:
         assert "shard-0.r1" == ledger.shard
 

@@ -61,14 +61,6 @@ def named(report: Report) -> set[int | None]:
 POS = "(1 << 40) + "
 
 
-def test_untouched_ledger_is_intact(whole: Path) -> None:
-    """Exit code 0, every payload opened, and the report says that no witness was asked."""
-    report = verify_file(whole)
-
-    assert (0, SIZE, [SIZE]) == (report.exit_code, report.payloads, [shard.size for shard in report.shards])
-    assert "not witnessed" in report.text()
-
-
 @pytest.mark.parametrize("index", [0, 1, 200, 255, 256, SIZE - 1])
 @pytest.mark.parametrize("table", ["leaf.data", "leaf.h", "payload.ct", "payload.nonce"])
 def test_one_changed_byte_names_its_entry(copy: Path, index: int, table: str) -> None:
@@ -113,86 +105,17 @@ def test_one_changed_byte_on_the_disk_names_its_entry(
 @pytest.mark.parametrize(
     ("what", "statements", "index"),
     [
-        ("leaf deleted", [f"DELETE FROM leaf WHERE pos = {POS}7"], 7),
-        ("payload deleted", [f"DELETE FROM payload WHERE pos = {POS}7"], 7),
-        (
-            "entry deleted",
-            [f"DELETE FROM leaf WHERE pos = {POS}9", f"DELETE FROM payload WHERE pos = {POS}9"],
-            9,
-        ),
-        (
-            "last entry deleted",
-            [f"DELETE FROM leaf WHERE pos = {POS}299", f"DELETE FROM payload WHERE pos = {POS}299"],
-            299,
-        ),
-        ("tail cut", [f"DELETE FROM leaf WHERE pos > {POS}290"], 291),
-        ("leaf inserted", [f"INSERT INTO leaf SELECT {POS}300, data, h FROM leaf WHERE pos = {POS}5"], 300),
-        (
-            "payload inserted",
-            [f"INSERT INTO payload SELECT {POS}300, kid, nonce, ct FROM payload WHERE pos = {POS}5"],
-            300,
-        ),
-        (
-            "leaves swapped",
-            [
-                f"UPDATE leaf SET pos = -1 WHERE pos = {POS}4",
-                f"UPDATE leaf SET pos = {POS}4 WHERE pos = {POS}5",
-                f"UPDATE leaf SET pos = {POS}5 WHERE pos = -1",
-            ],
-            4,
-        ),
-        (
-            "payloads swapped",
-            [
-                f"UPDATE payload SET pos = -1 WHERE pos = {POS}4",
-                f"UPDATE payload SET pos = {POS}4 WHERE pos = {POS}5",
-                f"UPDATE payload SET pos = {POS}5 WHERE pos = -1",
-            ],
-            4,
-        ),
-        ("payload of another key", [f"UPDATE payload SET kid = 2 WHERE pos = {POS}8"], 8),
-        ("tile changed", ["UPDATE tile SET data = zeroblob(8192)"], 0),
-        ("tile short", ["UPDATE tile SET data = x'00'"], 0),
-        ("tile deleted", ["DELETE FROM tile"], None),
-        ("tile inserted", ["INSERT INTO tile VALUES (1, 0, 1, zeroblob(8192))"], None),
-        ("counter lowered", ["UPDATE counter SET n = n - 1"], None),
-        ("counter deleted", ["DELETE FROM counter"], None),
-        ("counter inserted", ["INSERT INTO counter VALUES (x'00', 1, 3)"], None),
-        ("root changed", ["UPDATE head SET root = zeroblob(32)"], None),
-        ("frontier changed", ["UPDATE head SET frontier = zeroblob(8)"], None),
-        ("frontier emptied", ["UPDATE head SET frontier = x''"], None),
-        ("head shrunk", ["UPDATE head SET size = size - 1"], None),
-        ("head grown", ["UPDATE head SET size = size + 1"], 300),
         ("leaf a number", [f"UPDATE leaf SET data = 5 WHERE pos = {POS}6"], 6),
         ("payload a text", [f"UPDATE payload SET ct = 'text', nonce = 7 WHERE pos = {POS}6"], 6),
-        ("shard renamed", ["UPDATE shard SET name = 'other'"], 0),
-        ("origin changed", ["UPDATE shard SET origin = 'elsewhere'"], 0),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_tampering_is_named(copy: Path, what: str, statements: list[str], index: int | None) -> None:
-    """Update, delete, insert, swap and cut, in every table: exit code 1, and the entry where there is one."""
+def test_other_types_are_named(copy: Path, what: str, statements: list[str], index: int | None) -> None:
+    """SQLite keeps a value of any type in any column; what is not bytes is told, not stumbled over."""
     report = tamper(copy, *statements)
 
     assert 1 == report.exit_code
     assert index in named(report)
-
-
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "UPDATE leaf SET data = x'00' WHERE pos > 0",
-        "DELETE FROM leaf",
-        "DELETE FROM tile",
-        "UPDATE tile SET data = x'00'",
-    ],
-)
-def test_accidents_are_stopped(copy: Path, statement: str) -> None:
-    """The triggers refuse what no release of purposegate ever does."""
-    connection = apsw.Connection(str(copy))
-    with pytest.raises(apsw.ConstraintError, match="append-only"):
-        connection.execute(statement)
-    connection.close()
 
 
 def rewrite_leaf(path: Path, index: int, change: Callable[[bytes], bytes]) -> Report:
@@ -285,38 +208,12 @@ def test_rolled_back_file_contradicts_the_signers_memory(copy: Path, tmp_path: P
     assert (1, SIZE) == (report.exit_code, report.mismatches[0].index)
 
 
-def test_machine_rolled_back_whole_shows_only_to_a_head_from_outside(whole: Path, copy: Path) -> None:
-    """With the signer's memory put back too, an older copy is sound by itself; a head kept elsewhere shows it."""
-    with open_ledger(copy) as ledger:
-        ledger.append_wait(entry(999))
-    newer = (copy.parent / "l.db.signer.shard-0.head").read_bytes()
-
-    assert 0 == verify_file(whole).exit_code
-    assert "not witnessed" in verify_file(whole).text()
-    assert 1 == verify_file(whole, Evidence(heads=[newer])).exit_code
-
-
-def test_lost_shard_is_named(copy: Path) -> None:
-    """A shard that the signer remembers and the store lacks is a lost log."""
-    shutil.copy(copy.parent / "l.db.signer.shard-0.head", copy.parent / "l.db.signer.shard-7.head")
-
-    assert 1 == verify_file(copy).exit_code
-
-
 def test_altered_signed_head_is_named(copy: Path) -> None:
     """A kept head that the log's key did not sign is told."""
     report = tamper(copy, "UPDATE ckpt SET note = CAST(replace(note, '300', '299') AS BLOB)")
 
     assert 1 == report.exit_code
     assert "a signed head in the store" in report.text()
-
-
-def test_exchanged_verifier_key_is_named(copy: Path) -> None:
-    """The genesis commits to the log's key, so another in the shard's row is told, as is one that is not trusted."""
-    report = tamper(copy, "UPDATE shard SET vkey = replace(vkey, 'north', 'south')")
-
-    assert (1, True) == (report.exit_code, 0 in named(report))
-    assert 1 == verify_file(copy, Evidence(keys={"another+key"})).exit_code
 
 
 def test_head_of_another_log_decides_nothing(copy: Path, tmp_path: Path) -> None:
@@ -327,31 +224,11 @@ def test_head_of_another_log_decides_nothing(copy: Path, tmp_path: Path) -> None
     assert 2 == verify_file(copy, Evidence(heads=[foreign])).exit_code
 
 
-def test_required_witness_that_is_missing_cannot_be_decided(copy: Path) -> None:
-    """Asked for a witness, verify does not say intact without one."""
-    assert 2 == verify_file(copy, Evidence(require_witness=True)).exit_code
-
-
-def test_without_the_key_it_cannot_be_decided(copy: Path) -> None:
-    """A missing key file leaves payloads undecided: exit code 2, and the leaves are still compared."""
-    copy.with_name("l.db.keys").unlink()
-    report = verify_file(copy)
-
-    assert (2, 0, [SIZE]) == (report.exit_code, report.payloads, [shard.size for shard in report.shards])
-
-
 def test_with_another_key_it_cannot_be_decided(copy: Path, tmp_path: Path) -> None:
     """Another ledger's key file decides nothing, and is not taken for tampering."""
     open_ledger(tmp_path / "other.db").close()
 
     assert 2 == verify_file(copy, Evidence(key_file=tmp_path / "other.db.keys")).exit_code
-
-
-def test_leaves_alone_need_no_key(copy: Path) -> None:
-    """Asked for the leaves only, verify is decided without a key."""
-    copy.with_name("l.db.keys").unlink()
-
-    assert 0 == verify_file(copy, payloads=False).exit_code
 
 
 @pytest.mark.parametrize("keep", [0.3, 0.6, 0.95])
@@ -376,19 +253,6 @@ def test_damaged_structure_names_where_it_begins(copy: Path) -> None:
     assert 1 == report.exit_code
     assert first is not None
     assert first <= 120
-
-
-def test_running_ledger_can_be_verified(tmp_path: Path) -> None:
-    """Verify reads one moment of a ledger that is being written to: entries appended meanwhile are not in it."""
-    with open_ledger(tmp_path / "l.db") as ledger:
-        ledger.append_wait(entry(1))
-        report = verify_file(
-            tmp_path / "l.db", progress=lambda _done, _total: ledger.append_wait(entry(2)) and None
-        )
-        after = ledger.size
-
-    assert (0, 2) == (report.exit_code, report.shards[0].size)
-    assert after > 2
 
 
 def test_many_mismatches_are_counted_not_listed(copy: Path) -> None:
