@@ -1,10 +1,12 @@
 """Builds the object graph from purposegate.yaml: the one place, beside the command line, where all rooms meet."""
 
 import asyncio
+import contextlib
 import hashlib
 import logging
 import os
 import secrets
+import tempfile
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from datetime import UTC, datetime
@@ -23,7 +25,7 @@ from purposegate.gate import Gate, Parts
 from purposegate.ledger.durable import DurableLedger, Limits
 from purposegate.ledger.quorum import Witnesses
 from purposegate.purposes.catalogue import load as load_catalogue
-from purposegate.records.cursor import Cursors
+from purposegate.records.cursor import KEY_BYTES, Cursors
 from purposegate.records.mapping import load as load_records
 from purposegate.settings import Settings
 
@@ -94,7 +96,7 @@ class Application(AbstractAsyncContextManager[Parts]):
             raise SettingsError(
                 f"{settings.path}: modes: {len(unknown)} unknown record kind(s); known: {known}"
             )
-        cursors = Cursors(_secret(settings.ledger.path), settings.cursor_lifetime_s)
+        cursors = Cursors(cursor_key(settings.ledger.path), settings.cursor_lifetime_s)
         facts = await ForceFacts.load(
             conflicts=settings.policies / "conflicts.yaml",
             policy=settings.policies / "facts.yaml",
@@ -212,18 +214,27 @@ async def _refresh(facts: ForceFacts, every_s: float) -> None:
             LOG.error("%s was not read again: %s", refusal.source, refusal.error)
 
 
-def _secret(ledger: Path) -> bytes:
-    """The key of page cursors, 32 bytes in a file of mode 0600 beside the ledger, shared by all workers."""
+def cursor_key(ledger: Path) -> bytes:
+    """The key of page cursors, 32 bytes in a file of mode 0600 beside the ledger, shared by all workers.
+
+    Made whole under another name first: workers start together, and none may read what another has not finished.
+    Raises `SettingsError` for a file that others can read or that holds no key.
+    """
     path = ledger.with_name(ledger.name + ".cursor-key")
-    try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        if path.stat().st_mode & 0o077:
-            raise SettingsError(f"{path}: want mode 0600") from None
-        return path.read_bytes()
-    with os.fdopen(handle, "wb") as file:
-        key = secrets.token_bytes(32)
-        file.write(key)
+    if not path.exists():
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.") as draft:
+            draft.write(secrets.token_bytes(KEY_BYTES))
+            draft.flush()
+            os.fsync(draft.fileno())
+            with contextlib.suppress(FileExistsError):  # another worker was first: its key is everybody's
+                os.link(draft.name, path)
+    if path.stat().st_mode & 0o077:
+        raise SettingsError(f"{path}: want mode 0600")
+    key = path.read_bytes()
+    if len(key) != KEY_BYTES:
+        raise SettingsError(
+            f"{path}: want {KEY_BYTES} bytes; delete it, and lists begin again from their first page"
+        )
     return key
 
 
