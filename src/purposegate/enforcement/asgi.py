@@ -119,7 +119,7 @@ def read_request(scope: Scope, body: "_Body | None" = None) -> Request:
         query=scope.get("query_string", b""),
         headers=tuple((name.lower(), value) for name, value in scope["headers"]),
         body=b"".join(body.chunks) if body else b"",
-        body_over_cap=body.more if body else False,
+        body_over_cap=body.is_cut if body else False,
         peer=str((scope.get("client") or ("",))[0]),
     )
 
@@ -137,6 +137,8 @@ class _Body:
     def __init__(self, receive: Receive) -> None:
         self.chunks: list[bytes] = []
         self.more = False
+        self.is_cut = False
+        """What was read is not all of the body, or more of it than the cap."""
         self.gone = False
         self._receive = receive
 
@@ -146,13 +148,14 @@ class _Body:
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
-                body.gone = True
+                body.gone, body.is_cut = True, body.more
                 return body
             chunk = message.get("body", b"")
             size += len(chunk)
             body.chunks.append(chunk)
             body.more = message.get("more_body", False)
             if not body.more or size > cap_bytes:
+                body.is_cut = size > cap_bytes
                 return body
 
     def replay(self) -> Receive:

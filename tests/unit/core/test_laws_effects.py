@@ -23,6 +23,12 @@ EXPORT = """
     action: export
     kind: person
     judged: false
+  - name: person-report
+    methods: [POST]
+    path: /people/person/{id}.report
+    action: export
+    kind: person
+    judged: false
 """
 TO_PARTNER = 'disclose.partner;ref="ISA/12/26";reason=%"Risk panel on Thursday: probation asked for his current address under the sharing agreement";recipient="Probation Service"'
 DISCLOSER: dict[str, Any] = {"who": "T1001", "roles": ("Discloser",), "declared": TO_PARTNER}
@@ -136,3 +142,37 @@ async def test_monitor_mode_records_the_intent_too(world: World, exporting: Part
 
     assert (EntryKind.INTENT,) == app.durable
     assert [EntryKind.INTENT, EntryKind.REFUSAL] == [entry.kind for entry in gated.entries]
+
+
+CAP = 1000
+
+
+@pytest.mark.parametrize("parts_of_it", [1, 2, 3])
+@pytest.mark.parametrize(("size", "status"), [(CAP, 200), (CAP + 1, 413)])
+async def test_a_body_over_the_cap_never_reaches_the_records_system(
+    world: World, exporting: Parts, size: int, status: int, parts_of_it: int
+) -> None:
+    """However many messages the server makes of it, the last one included: what was not read whole is not passed on."""
+    app = HostileApp(b"%PDF")
+    gated = behind(world, app, exporting)
+    gated.asgi.body_cap_bytes = CAP
+    body, step = b"x" * size, -(-size // parts_of_it)
+    chunks = [body[at : at + step] for at in range(0, size, step)]
+    headers = [
+        (b"authorization", f"Bearer {gated.token('T1001', 'Discloser')}".encode()),
+        (b"access-purpose", TO_PARTNER.encode()),
+    ]
+    path = world.path(world.cast.suspect, ".report")
+    scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": headers}
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": chunks.pop(0), "more_body": bool(chunks)}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await gated.asgi(scope, receive, send)
+
+    assert (status, int(status == 200)) == (sent[0]["status"], len(app.asked))
+    assert (EntryKind.RELEASE if status == 200 else EntryKind.REFUSAL) is gated.entries[-1].kind
