@@ -11,7 +11,7 @@ import uuid
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -195,6 +195,7 @@ class Gate:
             return await self._stranger(parts, stranger.reason)
         except Exception as fault:  # noqa: BLE001  who asks cannot be checked: nobody is let in (law 2)
             return await self._stranger(parts, as_outage(fault).reason)
+        principal = await _as_the_directory_spells(snapshot, principal)
         own = own_pages.answer(request, snapshot, principal)
         if own is not None:
             return own
@@ -282,7 +283,7 @@ class Gate:
             raise RouteRefused(Reason.ROUTE_UNMAPPED)
         if request.body_over_cap:
             raise RouteRefused(Reason.BODY_TOO_LARGE)
-        if not await snapshot.facts.knows(attempt.principal.id):
+        if not await snapshot.facts.known_as(attempt.principal.id):
             raise IdentityRefused(Reason.PRINCIPAL_UNKNOWN)
         attempt.declaration = snapshot.catalogue.declared(request)
         attempt.purpose = snapshot.catalogue.accept(attempt.declaration)
@@ -292,7 +293,7 @@ class Gate:
                 Reason.DECLARATION_MALFORMED,
                 "break-glass: not open to your role under this purpose; leave it out.",
             )
-        if originator and not await snapshot.facts.knows(originator):
+        if originator and not await snapshot.facts.known_as(originator):
             raise DeclarationRefused(Reason.ORIGINATOR_UNKNOWN)
         if attempt.purpose.reason_is_full(attempt.declaration.reason):
             attempt.fulfilled |= {Obligation.JUSTIFY}
@@ -352,7 +353,9 @@ class Gate:
                 receipt = await self._append(parts, attempt, attempt.entry(_kind(attempt), released=released))
             recorded = True
         except LedgerOutage as outage:
-            LOG.error("the ledger could not append: nothing is released", exc_info=outage)  # noqa: TRY400
+            if count := self._outages.add(type(outage).__name__):
+                said = "the ledger could not append: nothing is released (%d since last said)"
+                LOG.error(said, count, exc_info=outage)  # noqa: TRY400
             return self._refused(attempt, outage.reason)
         finally:
             attempt.settle(recorded=recorded)
@@ -421,6 +424,16 @@ class Gate:
         return refusal.problem(
             Reason.REFUSALS_TOO_MANY, lookup_id=attempt.id, headers=((b"retry-after", b"60"),)
         )
+
+
+async def _as_the_directory_spells(snapshot: Snapshot, principal: Principal) -> Principal:
+    """One person under one id: an issuer that varies capitals must not give a second count, history or rate."""
+    try:
+        known_as = await snapshot.facts.known_as(principal.id)
+    except Exception as fault:  # noqa: BLE001  weighed where the lookup is: an outage there, with its entry
+        as_outage(fault)
+        return principal
+    return replace(principal, id=known_as or principal.id)
 
 
 def _match(snapshot: Snapshot, request: Request) -> tuple[Match | None, RouteRefused | Outage | None]:

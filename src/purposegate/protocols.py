@@ -59,8 +59,8 @@ class Facts(Protocol):
         """Conflicts of principal, originator and recipient with each row's data subjects; one answer a row, in order."""
         ...
 
-    async def knows(self, staff_id: str) -> bool:
-        """Whether the staff directory holds this id."""
+    async def known_as(self, staff_id: str) -> str:
+        """The staff directory's own spelling of somebody who works here now; empty where it holds nobody such."""
         ...
 
     async def reserve(self, lookup: Lookup, records: Sequence[RecordRef]) -> Reservation:
@@ -238,6 +238,16 @@ class Purpose(Protocol):
     @property
     def family(self) -> tuple[str, ...]:
         """Its code's ancestors and itself, widest first."""
+        ...
+
+    @property
+    def notice(self) -> str:
+        """What people are told the purpose is for."""
+        ...
+
+    @property
+    def aliases(self) -> Mapping[str, tuple[str, ...]]:
+        """Its terms in other vocabularies, such as `ncic`."""
         ...
 
     def entitles(self, principal: Principal) -> bool:

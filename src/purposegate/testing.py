@@ -73,9 +73,9 @@ class FixedFacts:
         facts = RecordFacts(conflicts=self.conflicts, explained_by=(), as_of=datetime.now(UTC))
         return (facts,) * len(rows)
 
-    async def knows(self, staff_id: str) -> bool:
-        """Everybody is known."""
-        return True
+    async def known_as(self, staff_id: str) -> str:
+        """Everybody is known, as they call themselves."""
+        return staff_id
 
     async def reserve(self, lookup: Lookup, records: Sequence[RecordRef]) -> FirstSights:
         """Every sight is the first."""

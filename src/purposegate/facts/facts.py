@@ -155,10 +155,12 @@ class ForceFacts:
             )
         return tuple(found)
 
-    async def knows(self, staff_id: str) -> bool:
-        """Whether the directory holds this id as somebody who works here today."""
+    async def known_as(self, staff_id: str) -> str:
+        """The directory's own spelling of somebody who works here today; empty where it holds nobody such."""
         member = self._snapshot.directory.member(staff_id)
-        return member is not None and member.is_employed(local_day(self._clock(), self._bands.zone))
+        if member is None or not member.is_employed(local_day(self._clock(), self._bands.zone)):
+            return ""
+        return member.id
 
     async def reserve(self, lookup: Lookup, records: Sequence[RecordRef]) -> Reserved:
         """Reserve one sight of each record for the lookup's principal and action. Raises `LedgerOutage`."""

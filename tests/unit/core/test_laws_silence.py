@@ -29,6 +29,7 @@ from purposegate.model import (
 )
 from purposegate.protocols import Decider, Facts
 from purposegate.reasons import Reason
+from unit_ledgers import DeadLedger
 
 pytestmark = pytest.mark.anyio
 
@@ -86,7 +87,7 @@ FAULTS = [
     FactsOutage(Reason.REGISTER_STALE),
     PurposegateError("unforeseen"),
 ]
-SEAMS = [("facts", "about_lookup"), ("facts", "about_records"), ("facts", "reserve"), ("facts", "knows"),
+SEAMS = [("facts", "about_lookup"), ("facts", "about_records"), ("facts", "reserve"), ("facts", "known_as"),
          ("decider", "decide"), ("routes", "match")]  # fmt: skip
 
 
@@ -101,7 +102,7 @@ async def test_a_fault_at_any_seam_releases_nothing(
     if method == "match":
         broken = Around(parts.snapshot.routes, match=lambda _: (_ for _ in ()).throw(fault))
     gated = behind(world, HostileApp(row_page(row)), parts, **{part: broken})
-    mine = declare("investigate.crime", "CR/1042/26", originator="T1003") if method == "knows" else MINE
+    mine = declare("investigate.crime", "CR/1042/26", originator="T1003") if method == "known_as" else MINE
     answer = await gated.ask(world.path(world.cast.suspect), declared=mine)
 
     assert (503, False) == (answer.status_code, row["surname"] in answer.text)
@@ -390,6 +391,18 @@ async def test_an_outage_is_told_to_the_operators_once_a_minute(
     assert 1 == len(said)
     assert "pdp-unavailable" in said[0]
     assert "T1001" not in said[0]
+
+
+async def test_a_ledger_outage_is_told_to_the_operators_once_a_minute(
+    world: World, parts: Parts, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log may stand on the disk that is full: people who try again do not fill it."""
+    gated = behind(world, HostileApp(), parts, ledger=DeadLedger(parts))
+    statuses = {(await gated.ask(world.path(world.cast.suspect))).status_code for _ in range(10)}
+
+    said = [record.getMessage() for record in caplog.records if record.name == "purposegate"]
+    assert {503} == statuses
+    assert ["the ledger could not append: nothing is released (1 since last said)"] == said
 
 
 async def test_one_lookup_asks_one_question_once(world: World, parts: Parts) -> None:

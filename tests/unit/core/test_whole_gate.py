@@ -280,3 +280,18 @@ async def test_a_reload_that_cannot_be_recorded_changes_nothing(world: World, pa
         await gated.gate.swap(replace(parts.snapshot, digest="new", retire=retire))
 
     assert ["retired"] == retired
+
+
+async def test_one_person_has_one_count_however_the_issuer_spells_them(
+    world: World, records_system: ASGIApp, parts: Parts
+) -> None:
+    """Tokens for `t1004` and `T1004` are the same person: their views of one record add up."""
+    gated = behind(world, records_system, parts)
+    path = world.path(list(world.both.records)[600])
+    statuses = [
+        (await gated.ask(path, **(OWEN | {"who": who}))).status_code
+        for who in ("T1004", "t1004", " T1004") * 3
+    ]
+
+    assert [200] * 7 + [403] * 2 == statuses
+    assert {"T1004"} == {entry.fields["principal"] for entry in gated.entries}
