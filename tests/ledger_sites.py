@@ -140,6 +140,7 @@ class SqliteSite(Site):
 
     def execute(self, *statements: str, guarded: bool = False) -> list[Any]:
         connection = apsw.Connection(str(self.path))
+        connection.set_busy_timeout(10_000)  # the ledger itself may be keeping a signed head at this moment
         try:
             triggers: list[Any] = connection.execute(
                 "SELECT name FROM sqlite_schema WHERE type = 'trigger'"

@@ -9,9 +9,11 @@ from rich.progress import Progress
 
 from purposegate.cli._ledger_evidence import export, prove, status
 from purposegate.cli._ledger_query import query
+from purposegate.cli._ledger_retention import approve, erase, hold
 from purposegate.cli._witness import witness
 from purposegate.errors import PurposegateError
 from purposegate.ledger.policy import Policy
+from purposegate.ledger.retention import RetentionPolicy
 from purposegate.ledger.verdict import UNDECIDED, USAGE, Evidence, Report
 from purposegate.ledger.verify import verify_file
 from purposegate.ledger.verify_export import verify_export
@@ -40,7 +42,7 @@ def ledger() -> None:
     """Verify, search and export the ledger. Exit codes: 0 intact, 1 tampered, 2 cannot decide, 3 usage."""
 
 
-for command in (export, prove, query, status, witness):
+for command in (approve, erase, export, hold, prove, query, status, witness):
     ledger.add_command(command)
 
 
@@ -56,6 +58,7 @@ for command in (export, prove, query, status, witness):
 @click.option(
     "--policy", "policy_file", type=GIVEN, help="Trusted logs and witnesses (c2sp.org/tlog-policy)."
 )
+@click.option("--retention", "retention_file", type=GIVEN, help="Who may approve erasures, and the floor.")
 @click.option(
     "--require-witness", is_flag=True, help="Exit 2 unless the policy's witnesses cosigned each log."
 )
@@ -80,6 +83,7 @@ def _verified(
     signer_file: Path | None,
     heads: tuple[Path, ...],
     policy_file: Path | None,
+    retention_file: Path | None,
     require_witness: bool,
     leaves_only: bool,
     as_json: bool,  # noqa: ARG001  # of the printing
@@ -94,6 +98,7 @@ def _verified(
         keys={str(log.key) for log in policy.logs} if policy else None,
         policy=policy,
         require_witness=require_witness,
+        retention=RetentionPolicy.parse(retention_file.read_bytes()) if retention_file else None,
     )
     if path.is_dir():
         return verify_export(path, evidence)

@@ -163,7 +163,8 @@ class DurableLedger:
     def _keep(self, head: SignedHead | CosignedHead) -> None:
         if self._writer.serves:
             self._writer.keep(head)
-        elif isinstance(head, SignedHead):  # its thread has not begun or has ended: this one may use the connection
+        # Its thread has not begun or has ended: this one may use the connection.
+        elif isinstance(head, SignedHead):
             self._store.keep(*head)
         else:
             self._store.keep_cosigned(*head)

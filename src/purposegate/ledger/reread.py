@@ -9,6 +9,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
@@ -23,6 +24,7 @@ from purposegate.ledger.store import ShardRow, StoredEntry
 from purposegate.ledger.verdict import Evidence, Report
 
 TILE_WIDTH = 256
+RETENTION_KINDS = frozenset({"erase", "hold"})
 
 
 class _Tree:
@@ -67,13 +69,18 @@ def _digest(text: bytes) -> bytes:
 
 
 class ShardCheck:
-    """One shard's pass, leaf by leaf: `head` first, then `entry` in order, then `finish`."""
+    """One shard's pass, leaf by leaf: `head` first, then `entry` in order, then `finish`.
+
+    Afterwards `missing` are the entries without payload and `retained` the erase and hold entries, which may explain them.
+    """
 
     def __init__(self, row: ShardRow, ring: keys.KeyRing | None, report: Report) -> None:
         self.row = row
         self.report = report
         self.tree = _Tree()
         self.raised: Counter[bytes] = Counter()
+        self.missing: list[tuple[int, Any]] = []
+        self.retained: list[tuple[int, Any, dict[str, Any]]] = []
         self.signed = 0
         self.witnessed = 0
         self._heads: dict[int, set[bytes]] = {}
@@ -123,12 +130,12 @@ class ShardCheck:
         if hashed != entry.leaf_hash:
             self.add(entry.index, "leaf hash", entry.leaf_hash, hashed)
         self._grow(hashed)
-        digests = self._leaf(entry)
-        if digests is not None and self._ciphers is not None:
-            self._payload(entry, digests)
+        body = self._leaf(entry)
+        if body is not None and self._ciphers is not None:
+            self._payload(entry, body)
 
-    def _leaf(self, entry: StoredEntry) -> list[str] | None:
-        """The leaf's digests, or None if it cannot be read."""
+    def _leaf(self, entry: StoredEntry) -> Any:
+        """The leaf's body, or None if it cannot be read."""
         try:
             body = json.loads(entry.leaf)
             digests = body["_sd"]
@@ -138,6 +145,7 @@ class ShardCheck:
                 body["s"],
                 (body["v"], body["_sd_alg"], body["d"] in ("released", "withheld")),
             )
+            datetime.fromisoformat(body["t"])
             sound = again == entry.leaf and digests == sorted(digests) and form == (1, "sha-256", True)
         except (ValueError, TypeError, KeyError):
             sound = False
@@ -148,12 +156,16 @@ class ShardCheck:
             self.add(entry.index, "the leaf's shard", self.row.name, shard)
         if (kind == "genesis") != (entry.index == 0):
             self.add(entry.index, "the leaf's kind", "genesis at 0 and nowhere else", kind)
-        return list(digests)
+        return body
 
-    def _payload(self, entry: StoredEntry, digests: list[str]) -> None:
+    def _payload(self, entry: StoredEntry, body: Any) -> None:
+        if entry.sealed is None:
+            self.missing.append((entry.index, body))
+            return
         clear = self._open(entry)
         if clear is None:
             return
+        digests = body["_sd"]
         self.report.payloads += 1
         try:
             above, _, below = clear.partition(b"\n\n")
@@ -183,15 +195,11 @@ class ShardCheck:
         if size != len(rows) or (rows and root != _b64(found.root())):
             self.add(entry.index, "rows", f"{size} under {root}", f"{len(rows)} under {_b64(found.root())}")
         self.raised.update(tokens)
+        if body["k"] in RETENTION_KINDS:
+            self.retained.append((entry.index, body, named))
 
     def _open(self, entry: StoredEntry) -> bytes | None:
         if entry.kid is None or entry.nonce is None or entry.sealed is None:
-            self.add(
-                entry.index,
-                "the payload is missing",
-                "a payload, or an erase entry that covers it",
-                "neither",
-            )
             return None
         cipher = (self._ciphers or {}).get(entry.kid)
         if cipher is None:

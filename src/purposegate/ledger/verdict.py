@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from purposegate.ledger.policy import Policy
+from purposegate.ledger.retention import RetentionPolicy
 
 INTACT, TAMPERED, UNDECIDED, USAGE = 0, 1, 2, 3
 """Exit codes."""
@@ -49,7 +50,8 @@ class Evidence:
 
     `heads` are signed notes from elsewhere: receipts' checkpoints, a witness's answers, an export. `keys` are the verifier
     keys trusted for the logs; where it is None they are taken from the ledger itself, which its owner could exchange.
-    `policy` says which witnesses count.
+    `policy` says which witnesses count, `retention` who may approve an erasure and how old an entry must be for it; where it
+    is None the approvers are those that the erase entries name, and the floor is the least there is.
     """
 
     key_file: Path | None = None
@@ -58,6 +60,7 @@ class Evidence:
     keys: Collection[str] | None = None
     policy: Policy | None = None
     require_witness: bool = False
+    retention: RetentionPolicy | None = None
 
 
 @dataclass(slots=True)
@@ -68,6 +71,7 @@ class Report:
     mismatches: list[Mismatch] = field(default_factory=list)
     doubts: list[str] = field(default_factory=list)
     payloads: int = 0
+    erased: int = 0
     more: int = 0
 
     @property
@@ -93,6 +97,7 @@ class Report:
             "doubts": self.doubts,
             "shards": [{**each._asdict(), "root": b64encode(each.root).decode()} for each in self.shards],
             "payloads": self.payloads,
+            "erased": self.erased,
         }
         return json.dumps(body, indent=1)
 
@@ -108,7 +113,8 @@ class Report:
             signed = f"signed to {shard.signed}" if shard.signed else "not signed"
             witnessed = f"witnessed to {shard.witnessed}" if shard.witnessed else "not witnessed"
             lines.append(f"{verdict}: {shard.name}: {shard.size} entries, root {root}, {signed}, {witnessed}")
-        lines.append(f"{sum(shard.size for shard in self.shards)} entries, {self.payloads} payloads opened")
+        opened = f"{sum(shard.size for shard in self.shards)} entries, {self.payloads} payloads opened"
+        lines.append(opened + (f", {self.erased} erased as recorded" if self.erased else ""))
         return "\n".join(lines)
 
 

@@ -6,6 +6,7 @@ What is checked, of every shard:
 2. the leaves lead to the head's root, frontier and every stored tile;
 3. each leaf is well-formed, belongs to its shard, and the first one, alone, is the genesis;
 4. each payload opens under its key, and its disclosures are exactly those the leaf commits to; so are the rows;
+   one that is gone was given up by a recorded request that two people signed, old enough and under no hold;
 5. every counter is the number of times that entries raised it;
 6. no row belongs to no entry;
 7. every signed head at hand (kept in the store, remembered by the signer, held by others) verifies, and the tree had that
@@ -28,6 +29,7 @@ from purposegate.ledger.reread import TILE_WIDTH, ShardCheck
 from purposegate.ledger.sqlite_reader import SqliteReader
 from purposegate.ledger.store import Reader, ShardRow
 from purposegate.ledger.verdict import Evidence, Progress, Report, Verified
+from purposegate.ledger.verify_retention import settle
 
 
 def verify_file(
@@ -139,8 +141,10 @@ def _verify(
     shards = reader.shards()
     total, done = sum(row.head.size for row in shards), 0
     raised: Counter[tuple[int, bytes]] = Counter()
+    checks: list[ShardCheck] = []
     for row in shards:
         check = ShardCheck(row, ring, report)
+        checks.append(check)
         _take_heads(check, reader, outside)
         try:
             for entry in reader.entries(row.number, 0, row.head.size):
@@ -163,6 +167,7 @@ def _verify(
         size, root = row.head.size, check.tree.root()
         report.shards.append(Verified(row.name, row.origin, size, root, check.signed, check.witnessed))
     progress(total, total)
+    settle(checks, outside.evidence, report)
     _unknown_heads(shards, outside, report)
     _strays(reader, shards, report)
     if ring:

@@ -162,6 +162,7 @@ def test_busy_store_refuses_and_goes_on(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr("purposegate.ledger.sqlite_store.LOCK_WAIT_MS", 20)
     with open_ledger(path) as ledger:
         connection = apsw.Connection(str(path))
+        connection.set_busy_timeout(10_000)  # the ledger itself may be keeping a signed head at this moment
         connection.execute("BEGIN IMMEDIATE")
         with pytest.raises(LedgerOutage, match="another worker"):
             ledger.append_wait(entry(1))
