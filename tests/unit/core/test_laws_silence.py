@@ -397,7 +397,8 @@ async def test_a_ledger_outage_is_told_to_the_operators_once_a_minute(
     world: World, parts: Parts, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The log may stand on the disk that is full: people who try again do not fill it."""
-    gated = behind(world, HostileApp(), parts, ledger=DeadLedger(parts))
+    app = HostileApp(row_page(world.both.records[world.cast.suspect]))
+    gated = behind(world, app, parts, ledger=DeadLedger(parts))
     statuses = {(await gated.ask(world.path(world.cast.suspect))).status_code for _ in range(10)}
 
     said = [record.getMessage() for record in caplog.records if record.name == "purposegate"]
