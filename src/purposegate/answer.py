@@ -21,8 +21,10 @@ from purposegate.weigh import as_outage, weigh
 HTTP_OK = 200
 GONE = frozenset({404, 410})
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
-RELEASED_HEADERS = frozenset({b"content-language", b"content-disposition"})
+RELEASED_HEADERS = frozenset({b"content-language"})
 """Beside content-type, which the gate writes itself. All others stay behind: each is a place for a name to hide."""
+EXPORTED_HEADERS = frozenset({b"content-disposition"})
+"""A file's name may be a person's or a count of rows, so it goes only with a file that is let out as it is."""
 
 
 @dataclass(slots=True)
@@ -166,6 +168,8 @@ def _reasons(judged: list[Judged]) -> Iterator[Reason]:
 
 def _headers(match: Match, answer: Held | Gathered, content_type: bytes) -> Headers:
     allowed = RELEASED_HEADERS | match.headers
+    if not match.judged:
+        allowed |= EXPORTED_HEADERS
     passed = tuple(pair for pair in answer.headers if pair[0] in allowed)
     return ((b"content-type", content_type), *passed, *refusal.NO_STORE)
 

@@ -106,6 +106,7 @@ async def test_headers_pass_by_allow_list(world: World, parts: Parts) -> None:
         (b"etag", b'"whitlam"'), (b"last-modified", b"Sat, 21 Nov 2026 10:00:00 GMT"), (b"link", b"</whitlam>; rel=next"),
         (b"x-total-count", b"12"), (b"set-cookie", b"seen=whitlam"), (b"server-timing", b"whitlam"),
         (b"content-location", b"/whitlam"), (b"accept-ranges", b"bytes"), (b"vary", b"accept"),
+        (b"content-disposition", b'inline; filename="whitlam.json"'),
     ]  # fmt: skip
     _, answer = await answer_of(world, parts, HostileApp(row_page(row), headers=[*JSON, *loud]))
 

@@ -92,6 +92,16 @@ async def test_the_intent_is_durable_before_the_records_system_is_asked(
     assert gated.entries[0].lookup_id == gated.entries[1].lookup_id
 
 
+async def test_an_export_keeps_its_files_name(world: World, exporting: Parts) -> None:
+    """Where the answer is decided on the request alone, what the file is called goes with the file."""
+    named = [(b"content-type", b"application/pdf"), (b"content-disposition", b'attachment; filename="x.pdf"')]
+    answer = await behind(world, HostileApp(b"%PDF", headers=named), exporting).ask(
+        path_of(world), **DISCLOSER
+    )
+
+    assert 'attachment; filename="x.pdf"' == answer.headers["content-disposition"]
+
+
 async def test_without_an_intent_the_records_system_is_not_asked(world: World, exporting: Parts) -> None:
     """A dead ledger stops an export before it has any effect."""
     app = HostileApp(b"%PDF")
