@@ -86,7 +86,7 @@ async def test_fixed_facts_say_the_same_of_everybody() -> None:
     assert "assigned" == about.ref_state
     assert (1,) == reservation.ordinals
     assert "first" == facts.repeat_band(Action.VIEW, 99)
-    assert await facts.knows("anybody")
+    assert "anybody" == await facts.known_as("anybody")
 
 
 async def test_forgetful_ledger_keeps_entries_in_order() -> None:
