@@ -32,6 +32,9 @@ MAX_LEAF_BYTES = 65_535
 """A tile's entry bundle counts a leaf's bytes in 16 bits (tlog-tiles)."""
 MAX_PAYLOAD_BYTES = 16 * 1024 * 1024
 """Twice the gate's cap on a held answer; more than that is a fault, and one entry may not fill the disk."""
+DIGEST_CHARACTERS = 43
+"""32 bytes in base64url without padding."""
+
 RESERVED = frozenset({"rows", "counts", "_sd", "..."})
 """Field names an entry may not use: the first two are this module's, the others RFC 9901's."""
 
@@ -121,6 +124,21 @@ def _plain(value: object) -> object:
     raise TypeError
 
 
+def digests(texts: Sequence[bytes]) -> list[str]:
+    """The digests of many texts, base64url, in their order: what `digest` and `base64url` give, in half the time."""
+    raw = b"".join(
+        [
+            b2a_base64(
+                sha256(b2a_base64(text, newline=False).translate(_URLSAFE).rstrip(b"=")).digest(),
+                newline=False,
+            )
+            for text in texts
+        ]
+    )
+    flat = raw.translate(_URLSAFE).decode()
+    return [flat[at : at + DIGEST_CHARACTERS] for at in range(0, len(flat), DIGEST_CHARACTERS + 1)]
+
+
 def _json(value: object, name: str) -> bytes:
     try:
         return orjson.dumps(value, default=_plain, option=orjson.OPT_SORT_KEYS)
@@ -128,10 +146,10 @@ def _json(value: object, name: str) -> bytes:
         raise EntryUnfit(f"field {name!r} holds what JSON cannot") from error
 
 
-def _field(salt: str, name: object, value: object) -> bytes:
-    if not isinstance(name, str) or not name or name in RESERVED:
-        raise EntryUnfit(f"{name!r} cannot be a field's name")
-    return _json([salt, name, value], name)
+def _require_names(fields: Mapping[str, Any]) -> None:
+    names = fields.keys()
+    if names & RESERVED or "" in names or any(type(name) is not str for name in names):
+        raise EntryUnfit(f"a field's name is a text, and none of {', '.join(sorted(RESERVED))}")
 
 
 def _salts(count: int, random: Callable[[int], bytes]) -> Iterator[str]:
@@ -152,8 +170,9 @@ def encode(entry: Entry, *, shard: str, tokens: Sequence[bytes], random: Callabl
         raise EntryUnfit("a lookup id is 1 to 128 printable ASCII characters without spaces")
     if entry.at.tzinfo is None:
         raise EntryUnfit("an entry's time must carry its zone")
+    _require_names(entry.fields)
     salts = _salts(len(entry.fields) + len(entry.rows) + 2, random)
-    texts = [_field(next(salts), name, value) for name, value in entry.fields.items()]
+    texts = [_json([next(salts), name, value], name) for name, value in entry.fields.items()]
     rows = [_json([next(salts), row], "rows") for row in entry.rows]
     if rows:
         root = root_of(leaf_hash(digest(row)) for row in rows)
@@ -162,20 +181,20 @@ def encode(entry: Entry, *, shard: str, tokens: Sequence[bytes], random: Callabl
         )
     if tokens:
         texts.append(_json([next(salts), "counts", [base64url(each).decode() for each in tokens]], "counts"))
-    leaf = _leaf(entry, shard, [base64url(digest(text)).decode() for text in texts])
+    leaf = _leaf(entry, shard, digests(texts))
     payload = b"\n".join(texts) + b"\n\n" + b"\n".join(rows)
     if len(payload) > MAX_PAYLOAD_BYTES:
         raise EntryUnfit(f"the entry's clear text has {len(payload)} bytes; at most {MAX_PAYLOAD_BYTES} fit")
     return Encoded(leaf, payload, tuple(tokens))
 
 
-def _leaf(entry: Entry, shard: str, digests: list[str]) -> bytes:
-    digests.sort()
+def _leaf(entry: Entry, shard: str, committed: list[str]) -> bytes:
+    committed.sort()
     at = entry.at.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
     # orjson sorts by code point and escapes as RFC 8785 does: equal for these keys and ASCII values, as a test shows.
     leaf = orjson.dumps(
         {
-            "_sd": digests,
+            "_sd": committed,
             "_sd_alg": "sha-256",
             "d": "released" if entry.released else "withheld",
             "k": entry.kind.value,
@@ -187,7 +206,7 @@ def _leaf(entry: Entry, shard: str, digests: list[str]) -> bytes:
     )
     if len(leaf) > MAX_LEAF_BYTES:
         raise EntryUnfit(
-            f"the entry has {len(digests)} fields; a leaf of {MAX_LEAF_BYTES} bytes holds about 1,400"
+            f"the entry has {len(committed)} fields; a leaf of {MAX_LEAF_BYTES} bytes holds about 1,400"
         )
     return leaf
 

@@ -15,6 +15,7 @@ from purposegate.ledger.entry import (
     MAX_LEAF_BYTES,
     base64url,
     digest,
+    digests,
     encode,
     from_base64url,
     read_leaf,
@@ -99,6 +100,12 @@ def test_leaf_is_read_back() -> None:
         leaf.lookup_id,
         leaf.released,
     )
+
+
+@given(texts=st.lists(st.binary(max_size=80)))
+def test_many_digests_are_the_single_ones(texts: list[bytes]) -> None:
+    """The digests made together are those made one by one."""
+    assert [base64url(digest(text)).decode() for text in texts] == digests(texts)
 
 
 def test_times_are_utc_whatever_the_zone() -> None:
