@@ -261,6 +261,7 @@ def _written(
 ) -> HtmlElement:
     written = deepcopy(sheet.found[row.place])
     written.tail = "\n"
+    written.attrib.clear()  # they belong to no column, so nothing says whether they may leave
     _hide(list(written), sheet.places, sheet.kind.covered(masks))
     _scrub(written, asked | {row.record}, harmless)
     return written

@@ -313,6 +313,15 @@ def test_the_next_link_is_the_gates() -> None:
     assert "/people/person?surname=o%27neil&_size=5&_next=c" == anchor.get("href")
 
 
+def test_a_row_says_nothing_outside_its_cells() -> None:
+    """Attributes of a row belong to no column, so no list of columns and no mask covers them."""
+    line = '<tr id="r-whitlam" class="born-1950" data-pnc="1950/1234567X" title="whitlam">'
+    body = page(table([row(surname="whitlam")]).replace("<tr><td", line + "<td", 1))
+    written = write(LIST, body, masks=frozenset({"name", "born"}))
+
+    assert [False] * 3 == [text in written for text in (b"whitlam", b"1950", b"data-pnc")]
+
+
 def test_masked_cells_and_heads_are_bare() -> None:
     """A masked cell keeps neither text nor class, its head neither name nor link."""
     written = write(LIST, page(table([row(surname="white")])), masks=frozenset({"surname"}))
