@@ -292,6 +292,8 @@ class EntryKind(StrEnum):
     GAP = "gap"
     WITNESS_GAP = "witness-gap"
     READING = "reading"
+    IMPORT = "import"
+    MATCH = "match"
     ERASE = "erase"
     HOLD = "hold"
 
