@@ -134,6 +134,7 @@ class Application(AbstractAsyncContextManager[Parts]):
             modes=settings.modes,
             digest=_digest(settings, decider.digest),
             refill_pages=settings.refill_pages,
+            agency={"agency": settings.agency.name, "ori": settings.agency.ori},
             retire=retire,
         )
 

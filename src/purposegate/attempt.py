@@ -11,6 +11,7 @@ from purposegate.evidence import Judged
 from purposegate.exchange import Request
 from purposegate.model import (
     ACTIONS_WITH_EFFECTS,
+    NOTHING,
     Action,
     Answer,
     Declaration,
@@ -52,6 +53,7 @@ class Snapshot:
     digest: str
     retire: Callable[[], Awaitable[None]] = field(default=_nothing)
     refill_pages: int = 50
+    agency: Mapping[str, str] = field(default_factory=lambda: NOTHING)
 
     def mode_of(self, kind: str) -> Mode:
         """The mode of a record kind; unmapped requests have the default's."""
@@ -156,6 +158,9 @@ class Attempt:
         if match is not None:
             fields |= {"route": match.route, "action": match.action.value, "kind": match.kind}
             fields |= evidence.record_fields(match.records, match.criteria)
+            fields |= evidence.legal_fields(
+                match.action, self.declaration, self.purpose, self.snapshot.agency
+            )
         if lookup_facts is not None:
             fields |= {
                 "ref_state": lookup_facts.ref_state,

@@ -5,6 +5,9 @@ One exception, which looking back needs: the identity snapshot of each data subj
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from hashlib import sha256
+from types import MappingProxyType
 from typing import Any
 
 from purposegate.exchange import Request
@@ -19,6 +22,7 @@ from purposegate.model import (
     RecordRef,
     Row,
 )
+from purposegate.protocols import Purpose
 from purposegate.reasons import Reason
 
 MAX_TARGET_BYTES = 2048
@@ -77,6 +81,45 @@ def declaration_fields(declaration: Declaration | None) -> dict[str, Any]:
         "recipient": declaration.recipient,
         "declared_break_glass": declaration.break_glass,
     }
+
+
+OPERATIONS: Mapping[Action, str] = MappingProxyType(
+    {
+        Action.VIEW: "consultation",
+        Action.SEARCH: "consultation",
+        Action.COUNT: "consultation",
+        Action.EXPORT: "disclosure",
+        Action.EDIT: "alteration",
+    }
+)
+"""The words of Directive (EU) 2016/680 Article 25 and DPA 2018 s.62(1). What is exported leaves, so it is disclosed."""
+
+
+def operations(action: Action, recipient: str) -> list[str]:
+    """The law's words for a lookup; naming a recipient makes it a disclosure as well."""
+    named = ("disclosure",) if recipient else ()
+    return list(dict.fromkeys((OPERATIONS[action], *named)))
+
+
+@cache
+def notice_digest(notice: str) -> str:
+    """The first 128 bits of a notice's SHA-256, hex: which wording of the rule stood in the catalogue."""
+    return sha256(notice.encode()).hexdigest()[:32]
+
+
+def legal_fields(
+    action: Action, declaration: Declaration | None, purpose: Purpose | None, agency: Mapping[str, str]
+) -> dict[str, Any]:
+    """What logging laws want in words of their own: operation, purpose code, agency, and the notice in force.
+
+    One field, since none of it is personal: it may be disclosed as one.
+    """
+    legal: dict[str, Any] = {"operations": operations(action, declaration.recipient if declaration else "")}
+    if purpose is not None:
+        legal["notice"] = notice_digest(purpose.notice)
+        if codes := purpose.aliases.get("ncic"):
+            legal["ncic"] = list(codes)
+    return {"legal": legal | {name: value for name, value in agency.items() if value}}
 
 
 def outcome_fields(outcome: Outcome | None, reasons: Sequence[Reason], detail: str) -> dict[str, Any]:

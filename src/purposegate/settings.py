@@ -52,6 +52,14 @@ class LedgerSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AgencySettings:
+    """Who keeps the record: the force's name, and its originating agency identifier where it has one."""
+
+    name: str
+    ori: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PdpSettings:
     """Our own Cerbos (no address), or somebody else's."""
 
@@ -99,6 +107,8 @@ class Settings:
     policies: Path
     modes: Mapping[str, Mode]
     header: str
+    regimes: tuple[str, ...]
+    agency: AgencySettings
     ledger: LedgerSettings
     pdp: PdpSettings
     jwt: JwtSettings
@@ -121,6 +131,10 @@ def load(path: Path) -> Settings:
         policies=home / content["policies"],
         modes={kind: Mode(mode) for kind, mode in content.get("modes", {}).items()},
         header=content.get("declaration", {}).get("header", DEFAULT_HEADER),
+        regimes=tuple(content.get("regime", ())),
+        agency=AgencySettings(
+            name=content.get("agency", {}).get("name", ""), ori=content.get("agency", {}).get("ori", "")
+        ),
         ledger=_ledger(content["ledger"], home),
         pdp=_pdp(content.get("pdp", {}), home),
         jwt=_jwt(content["identity"], home),

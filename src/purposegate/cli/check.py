@@ -9,7 +9,8 @@ from typing import TypeVar
 import click
 
 from purposegate import documents
-from purposegate.cli import _agreement
+from purposegate import settings as settings_file
+from purposegate.cli import _agreement, _legal
 from purposegate.conflicts import relations
 from purposegate.conflicts.relations import Relations
 from purposegate.decision import compile as compiler
@@ -23,6 +24,7 @@ from purposegate.purposes import catalogue
 from purposegate.purposes.catalogue import PurposeCatalogue
 from purposegate.records import mapping
 from purposegate.records.mapping import Mapping as Routes
+from purposegate.settings import Settings
 
 T = TypeVar("T")
 
@@ -93,20 +95,31 @@ def _summary(done: Checked) -> Iterator[str]:
 
 
 @click.command()
-@click.argument("policies", type=click.Path(path_type=Path), default=Path("policies"))
+@click.argument("policies", type=click.Path(path_type=Path), default=None, required=False)
+@click.option(
+    "--settings",
+    "settings_path",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="purposegate.yaml: checked too, with the logging laws that its `regime` claims.",
+)
 @click.option(
     "--cerbos",
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
     envvar="PURPOSEGATE_CERBOS",
     help="The Cerbos binary to compile with; else the one that `purposegate pdp` finds.",
 )
-def check(policies: Path, cerbos: Path | None) -> None:
+def check(policies: Path | None, settings_path: Path | None, cerbos: Path | None) -> None:
     """Check every policy file, by itself and with the others.
 
-    POLICIES is the directory of purposes.yaml, records.yaml, conflicts.yaml, facts.yaml and cerbos/. Each fault is one
-    line, `file:line: key: what was expected`, and the exit code is 1. Nothing is changed.
+    POLICIES is the directory of purposes.yaml, records.yaml, conflicts.yaml, facts.yaml and cerbos/; left out, it is the
+    one that the settings name, else `policies`. Each fault is one line, `file:line: key: what was expected`, and the exit
+    code is 1. Nothing is changed.
     """
+    chosen = _settings(settings_path)
+    policies = policies or (chosen.policies if chosen else Path("policies"))
     done = examine(policies)
+    if chosen is not None:
+        done.faults += _legal.findings(chosen, policies, done.catalogue)
     faults = set(_printed(done.faults))
     if done.bundle is not None:
         # Last, because where there is no fit Cerbos this raises: what was found by then is on the screen.
@@ -116,6 +129,16 @@ def check(policies: Path, cerbos: Path | None) -> None:
         sys.exit(1)
     for line in _summary(done):
         click.echo(line)
+
+
+def _settings(path: Path | None) -> Settings | None:
+    """The settings, if a file is named. What is wrong with it is printed, and ends the check."""
+    if path is None:
+        return None
+    try:
+        return settings_file.load(path)
+    except PolicyError as error:
+        sys.exit(1 if list(_printed(error.findings)) else 0)
 
 
 def _printed(faults: Iterable[Finding]) -> Iterator[Finding]:

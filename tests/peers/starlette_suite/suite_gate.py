@@ -90,6 +90,11 @@ class Testing:
     code: str = DECLARATION.purpose
     family: tuple[str, ...] = ("audit", "audit.test")
     breaks_glass_when_unavailable: bool = False
+    notice: str = "For Starlette's own tests."
+
+    @property
+    def aliases(self) -> Mapping[str, tuple[str, ...]]:
+        return {}
 
     def entitles(self, principal: Principal) -> bool:
         return True

@@ -123,7 +123,7 @@ REFUSALS = {
         "takes none",
     ),
     "an originator where none is taken": (
-        declare("train.test", ref="", reason="", originator=SECRET),
+        declare("train.test", ref="", reason=FULL_REASON, originator=SECRET),
         Reason.ORIGINATOR_UNKNOWN,
         "takes none",
     ),
