@@ -64,6 +64,10 @@ def _admit_all() -> None:
     """A ledger that asks no witness admits every lookup."""
 
 
+RESTART_S = 1.0
+"""Between two attempts to start that mere requests cause: each may start Cerbos, and leaves a trace in the log."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
     """What a running gate is made of. `ledger` outlives snapshots."""
@@ -97,6 +101,8 @@ class Gate:
         self._clock = clock
         self._monotonic = monotonic
         self._started = asyncio.Lock()
+        self._closed = False
+        self._retry_at = float("-inf")
         self._parts: Parts | None = None
         self._snapshot: Snapshot | None = None
         self._rate: RefusalRate | None = None
@@ -108,14 +114,24 @@ class Gate:
     async def start(self) -> None:
         """Build the parts: ledger, Cerbos, facts. Idempotent. Raises what they raise; nothing is served before."""
         async with self._started:
-            if self._parts is None:
-                parts = await self._opening.__aenter__()
-                self._rate = RefusalRate(limit=parts.refusals_per_minute, clock=self._monotonic)
-                self._parts, self._snapshot = parts, parts.snapshot
+            self._closed = False
+            await self._open()
+
+    async def _open(self) -> None:
+        if self._parts is not None:
+            return
+        try:
+            parts = await self._opening.__aenter__()
+        except Exception:
+            self._retry_at = self._monotonic() + RESTART_S
+            raise
+        self._rate = RefusalRate(limit=parts.refusals_per_minute, clock=self._monotonic)
+        self._parts, self._snapshot = parts, parts.snapshot
 
     async def aclose(self) -> None:
         """Write what was only counted, then take the parts down. Idempotent."""
         async with self._started:
+            self._closed = True
             if self._parts is None:
                 return
             for tally, kind in (
@@ -205,10 +221,13 @@ class Gate:
         return await self._lookup(parts, attempt, refused, upstream)
 
     async def _ready(self) -> Parts:
+        """The parts; built at the first lookup where no lifespan did. Never after the end: nobody would take them down."""
         if self._parts is None:
-            await self.start()
+            async with self._started:
+                if not self._closed and self._monotonic() >= self._retry_at:
+                    await self._open()
         if self._parts is None:
-            raise Outage(Reason.GATE_FAULT, "the gate is closed")
+            raise Outage(Reason.GATE_FAULT, "the gate is closed, or could not start a moment ago")
         return self._parts
 
     def _attempt(
