@@ -253,11 +253,36 @@ async def test_a_gap_is_recorded_when_the_ledger_returns(world: World, parts: Pa
     )
     statuses = [(await gated.ask(world.path(world.cast.suspect))).status_code for _ in range(3)]
     ledger.mended = True
-    await gated.ask(world.path(world.cast.suspect))
+    for _ in range(2):
+        await gated.ask(world.path(world.cast.suspect))
 
     assert [200] * 3 == statuses
-    assert [EntryKind.GAP, EntryKind.RELEASE] == [entry.kind for entry in gated.entries]
+    assert [EntryKind.GAP, EntryKind.RELEASE, EntryKind.RELEASE] == [entry.kind for entry in gated.entries]
     assert 3 == gated.entries[0].fields["lookups"]
+
+
+async def test_passing_without_a_ledger_is_for_monitor_mode_alone(world: World, parts: Parts) -> None:
+    """Law 1: the setting that lets monitored kinds pass unrecorded opens nothing that is enforced."""
+    row = world.both.records[world.cast.suspect]
+    gated = behind(
+        world, HostileApp(row_page(row)), parts, ledger=DeadLedger(parts), monitor_without_ledger=True
+    )
+    answer = await gated.ask(world.path(world.cast.suspect))
+
+    assert (503, False) == (answer.status_code, row["surname"] in answer.text)
+
+
+async def test_monitor_mode_neither_counts_refusals_nor_stops_at_them(world: World, parts: Parts) -> None:
+    """Law 10: a person whom monitored lookups would have refused is not answered 429 there, nor where lookups are enforced."""
+    row = world.both.records[world.cast.suspect]
+    modes = {"person": Mode.MONITOR, "default": Mode.ENFORCE}
+    gated = behind(world, HostileApp(row_page(row)), parts, modes=modes, refusals_per_minute=2)
+    path = world.path(world.cast.suspect)
+    monitored = [(await gated.ask(path, declared=None)).status_code for _ in range(4)]
+    enforced = [(await gated.ask("/nowhere")).status_code for _ in range(3)]
+    monitored += [(await gated.ask(path, declared=None)).status_code]
+
+    assert ([200] * 5, [403, 403, 429]) == (monitored, enforced)
 
 
 async def test_a_ledger_that_cannot_be_made_stops_the_start(world: World, tmp_path: Path) -> None:

@@ -12,12 +12,12 @@ from typing import Any
 import httpx
 import pytest
 from ruamel.yaml import YAML
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from demo.__main__ import cerbos_children
 from demo.walk import declare
 from gates import MINE, Gated, World, behind, build_world, copied_policies, opened
-from hostile import HostileApp, table_page
+from hostile import HostileApp, row_page, table_page
 from purposegate import load_gate
 from purposegate import settings as settings_file
 from purposegate.application import Application
@@ -295,3 +295,37 @@ async def test_one_person_has_one_count_however_the_issuer_spells_them(
 
     assert [200] * 7 + [403] * 2 == statuses
     assert {"T1004"} == {entry.fields["principal"] for entry in gated.entries}
+
+
+async def test_what_was_swapped_out_goes_down_once_and_after_its_last_lookup(
+    world: World, parts: Parts
+) -> None:
+    """A lookup keeps the policies it began with until its end, whatever is swapped in meanwhile."""
+    asked, answered, retired = asyncio.Event(), asyncio.Event(), list[str]()
+
+    class Slow(HostileApp):
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            asked.set()
+            await answered.wait()
+            await super().__call__(scope, receive, send)
+
+    def named(name: str) -> Any:
+        async def retire() -> None:
+            retired.append(name)
+
+        return replace(parts.snapshot, digest=name, retire=retire)
+
+    row = world.both.records[world.cast.suspect]
+    gated = behind(world, Slow(row_page(row)), replace(parts, snapshot=named("first")))
+    lookup = asyncio.create_task(gated.ask(world.path(world.cast.suspect)))
+    await asked.wait()
+    swap = asyncio.create_task(gated.gate.swap(named("second")))
+    await asyncio.wait([swap], timeout=0.2)
+    before = list(retired)
+    answered.set()
+    answer = await lookup
+    await swap
+    await gated.gate.swap(named("third"))
+
+    assert ([], ["first", "second"]) == (before, retired)
+    assert (200, "first") == (answer.status_code, gated.entries[-2].fields["snapshot_digest"])
