@@ -5,7 +5,8 @@ read with the note module, and only they.
 """
 
 import json
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import urlsafe_b64decode
+from binascii import b2a_base64
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -59,13 +60,25 @@ class _Tree:
         return self.size.to_bytes(8, "big") + b"".join(node for _, node in self.stack)
 
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
+_URLSAFE = bytes.maketrans(b"+/", b"-_")
+
+
 def _b64(raw: bytes) -> str:
-    return urlsafe_b64encode(raw).rstrip(b"=").decode()
+    return b2a_base64(raw, newline=False).translate(_URLSAFE).rstrip(b"=").decode()
 
 
 def _digest(text: bytes) -> bytes:
     """RFC 9901 section 4.2.3: SHA-256 over the base64url of the disclosure's JSON text."""
-    return sha256(urlsafe_b64encode(text).rstrip(b"=")).digest()
+    return sha256(b2a_base64(text, newline=False).translate(_URLSAFE).rstrip(b"=")).digest()
+
+
+def _named(texts: Sequence[bytes]) -> dict[str, Any]:
+    """The disclosures' values by name, read in one go. Raises ValueError unless each text is one disclosure."""
+    whole = json.loads(b"[" + b",".join(texts) + b"]")
+    if len(whole) != len(texts):
+        raise ValueError("a line is not one disclosure")
+    return {name: value for _, name, value in whole}
 
 
 class ShardCheck:
@@ -84,6 +97,7 @@ class ShardCheck:
         self.signed = 0
         self.witnessed = 0
         self._heads: dict[int, set[bytes]] = {}
+        self._receipts: dict[int, set[bytes]] = {}
         self._ciphers = {kid: AESGCM(key) for kid, key in ring.payload.items()} if ring else None
 
     def add(self, index: int | None, what: str, expected: object, found: object) -> None:
@@ -111,7 +125,16 @@ class ShardCheck:
             )
         self._heads.setdefault(head.size, set()).add(head.root)
 
+    def receipt(self, index: int, leaf_hash: bytes) -> None:
+        """Take what a caller was told of one entry, to be compared when the tree reaches it."""
+        if index >= self.row.head.size:
+            self.add(index, "an entry that a receipt names", leaf_hash, "none")
+        self._receipts.setdefault(index, set()).add(leaf_hash)
+
     def _grow(self, leaf_hash: bytes) -> None:
+        for told in self._receipts.get(self.tree.size, ()):
+            if told != leaf_hash:
+                self.add(self.tree.size, "the leaf hash that a receipt names", told, leaf_hash)
         self.tree.append(leaf_hash)
         for root in self._heads.get(self.tree.size, ()):
             if root != self.tree.root():
@@ -139,7 +162,7 @@ class ShardCheck:
         try:
             body = json.loads(entry.leaf)
             digests = body["_sd"]
-            again = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+            again = _CANONICAL(body).encode()
             kind, shard, form = (
                 body["k"],
                 body["s"],
@@ -170,7 +193,7 @@ class ShardCheck:
         try:
             above, _, below = clear.partition(b"\n\n")
             texts = [text for text in above.split(b"\n") if text]
-            named = {name: value for _, name, value in map(json.loads, texts)}
+            named = _named(texts)
             rows = [text for text in below.split(b"\n") if text]
             tokens = [urlsafe_b64decode(token + "==") for token in named.get("counts", [])]
             wanted: Any = named.get("rows", {"root": "", "size": 0})
