@@ -180,6 +180,15 @@ class Gate:
         match, refused = _match(self._snapshot, head)
         return match is None and refused is None
 
+    async def is_known(self, head: Request) -> bool:
+        """Whether somebody known asks, for an entrance to learn before it reads a body. `serve` asks again, and records."""
+        try:
+            parts = await self._ready()
+            await (self._snapshot or parts.snapshot).identify(head)
+        except Exception:  # noqa: BLE001  told apart, and counted, where the request is served
+            return False
+        return True
+
     async def serve(self, request: Request, upstream: Upstream) -> Reply | Pass:
         """Answer one request. What comes back may be sent as it is: its entry is durable.
 

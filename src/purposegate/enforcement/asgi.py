@@ -53,7 +53,10 @@ class PurposeGateMiddleware:
         if self.gate.is_open(head):
             await self.app(scope, receive, send)
             return
-        body = await _Body.read(receive, self.body_cap_bytes)
+        if _may_have_body(scope, head) and not await self.gate.is_known(head):
+            body = _Body.unread(receive)  # it is answered 401: nobody unknown makes the gate hold a body
+        else:
+            body = await _Body.read(receive, self.body_cap_bytes)
         request = read_request(scope, body)
         upstream = AsgiUpstream(self.app, scope, request, body)
         try:
@@ -124,6 +127,12 @@ def read_request(scope: Scope, body: "_Body | None" = None) -> Request:
     )
 
 
+def _may_have_body(scope: Scope, head: Request) -> bool:
+    """Whether a body may follow. HTTP/1 says so (RFC 9112 section 6), so that most lookups are not identified twice."""
+    announced = head.values(b"content-length") or head.values(b"transfer-encoding")
+    return bool(announced) or not scope.get("http_version", "1.1").startswith("1")
+
+
 async def _send_reply(send: Send, reply: Reply, *, head: bool) -> None:
     bodiless = reply.status in (204, 304)
     length = () if bodiless else ((b"content-length", str(len(reply.body)).encode()),)
@@ -141,6 +150,13 @@ class _Body:
         """What was read is not all of the body, or more of it than the cap."""
         self.gone = False
         self._receive = receive
+
+    @classmethod
+    def unread(cls, receive: Receive) -> "_Body":
+        """A body left where it is; a request that is served all the same is one whose body was cut."""
+        body = cls(receive)
+        body.more = body.is_cut = True
+        return body
 
     @classmethod
     async def read(cls, receive: Receive, cap_bytes: int) -> "_Body":

@@ -238,6 +238,42 @@ async def test_a_body_over_the_cap_is_refused(gated: Gated) -> None:
     assert 1 == len(gated.entries)
 
 
+@pytest.mark.parametrize(
+    ("version", "announced"),
+    [
+        ("1.1", (b"content-length", b"1000000")),
+        ("1.1", (b"transfer-encoding", b"chunked")),
+        ("2", (b"x-nothing", b"announced")),
+    ],
+)
+@pytest.mark.parametrize("who", [(), ((b"authorization", b"Bearer x.y.z"),)])
+async def test_nobody_known_makes_the_gate_hold_a_body(
+    world: World,
+    parts: Parts,
+    version: str,
+    announced: tuple[bytes, bytes],
+    who: tuple[tuple[bytes, bytes], ...],
+) -> None:
+    """A megabyte for each of a thousand strangers who never finish sending would be the host's memory."""
+    gated = behind(world, HostileApp(), parts)
+    read: list[str] = []
+
+    async def receive() -> Any:
+        read.append("read")
+        return {"type": "http.request", "body": b"x", "more_body": False}
+
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/people/person.json", "query_string": b"",
+             "headers": [announced, *who], "http_version": version}  # fmt: skip
+    await gated.asgi(scope, receive, send)
+
+    assert (401, []) == (sent[0]["status"], read)
+
+
 async def test_open_routes_pass_untouched_and_unrecorded(gated: Gated) -> None:
     """An address listed as open needs no identity and leaves no entry."""
     answer = await gated.ask("/-/static/app.css", who="", declared=None)
