@@ -16,6 +16,7 @@ from purposegate.ledger.export import export_shard
 from purposegate.ledger.index import Opener
 from purposegate.ledger.place import Lock
 from purposegate.ledger.prove import bundle, prove_entry
+from purposegate.ledger.quorum import states_in_store
 from purposegate.ledger.reading import ReadingDeclared, declare
 from purposegate.ledger.sqlite_reader import SqliteReader
 from purposegate.ledger.store import ShardRow, StoredEntry
@@ -129,6 +130,10 @@ def _standing(path: Path, reader: SqliteReader, row: ShardRow) -> dict[str, Any]
         "signed_to": notes[-1][0] if notes else 0,
         "signed_age_s": int(time.time()) - signed_at if signed_at else None,
         "witnessed_to": cosigned,
+        "witnesses": [
+            {"name": each.name, "size": each.size, "age_s": int(each.age_s or 0)}
+            for each in states_in_store(notes, time.time())
+        ],
     }
 
 
@@ -167,4 +172,8 @@ def _status_text(found: dict[str, Any]) -> str:
         lines.append(
             f"  {shard['shard']}: {shard['entries']} entries, {writing}, signed to {shard['signed_to']} ({age}), {witnessed}"
         )
+        lines += [
+            f"    {each['name']} cosigned {each['size']} entries, {each['age_s']} s ago"
+            for each in shard["witnesses"]
+        ]
     return "\n".join(lines)

@@ -12,6 +12,7 @@ from purposegate.cli._ledger_query import query
 from purposegate.cli._ledger_retention import approve, erase, hold
 from purposegate.cli._witness import witness
 from purposegate.errors import PurposegateError
+from purposegate.ledger import receipts
 from purposegate.ledger.policy import Policy
 from purposegate.ledger.retention import RetentionPolicy
 from purposegate.ledger.verdict import UNDECIDED, USAGE, Evidence, Report
@@ -56,6 +57,13 @@ for command in (approve, erase, export, hold, prove, query, status, witness):
     "--head", "heads", type=GIVEN, multiple=True, help="A signed head held elsewhere; may be repeated."
 )
 @click.option(
+    "--receipts",
+    "receipt_files",
+    type=GIVEN,
+    multiple=True,
+    help="Purposegate-Receipt values that callers kept, one a line; may be repeated.",
+)
+@click.option(
     "--policy", "policy_file", type=GIVEN, help="Trusted logs and witnesses (c2sp.org/tlog-policy)."
 )
 @click.option("--retention", "retention_file", type=GIVEN, help="Who may approve erasures, and the floor.")
@@ -82,6 +90,7 @@ def _verified(
     key_file: Path | None,
     signer_file: Path | None,
     heads: tuple[Path, ...],
+    receipt_files: tuple[Path, ...],
     policy_file: Path | None,
     retention_file: Path | None,
     require_witness: bool,
@@ -95,6 +104,7 @@ def _verified(
         key_file=key_file,
         signer_file=signer_file,
         heads=[head.read_bytes() for head in heads],
+        receipts=[each for file in receipt_files for each in receipts.read(file.read_bytes())],
         keys={str(log.key) for log in policy.logs} if policy else None,
         policy=policy,
         require_witness=require_witness,

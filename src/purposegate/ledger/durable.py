@@ -21,8 +21,8 @@ from purposegate.ledger.entry import check_shard, encode
 from purposegate.ledger.merkle import consistency_proof
 from purposegate.ledger.pending import CosignedHead, Pending, SignedHead
 from purposegate.ledger.place import AUTO, hold_shard, require_local
-from purposegate.ledger.pushing import PushedShard, Pusher, WitnessState
-from purposegate.ledger.quorum import Witnesses
+from purposegate.ledger.pushing import PushedShard, Pusher
+from purposegate.ledger.quorum import Witnesses, WitnessState
 from purposegate.ledger.room import Room
 from purposegate.ledger.sqlite_store import SCHEMA_VERSION, SqliteStore
 from purposegate.ledger.store import Store

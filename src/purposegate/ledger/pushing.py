@@ -10,9 +10,8 @@ What it said is kept beside the signer's files, and while that lies there the sh
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from threading import Event, Lock, Thread
@@ -27,18 +26,18 @@ from purposegate.errors import (
     WitnessAhead,
     WitnessContradiction,
 )
+from purposegate.ledger import contradiction
 from purposegate.ledger.checkpoint import Checkpoint
 from purposegate.ledger.cosignature import WitnessKey, cosigned_at_s
-from purposegate.ledger.keys import replace_private
 from purposegate.ledger.note import MAX_NOTE_BYTES, LogKey, Note, Signature
 from purposegate.ledger.pending import CosignedHead
-from purposegate.ledger.quorum import Witnesses, WitnessPlace
+from purposegate.ledger.quorum import Witnesses, WitnessPlace, WitnessState
 from purposegate.ledger.witness_client import Prove, WitnessClient
 from purposegate.telemetry import UNWITNESSED
 
 TIMEOUT_S = 5.0
 """Longest wait for one packet of a witness's answer."""
-ROUND_S = 15.0
+ROUND_S = 6.0
 """Longest wait for all of them; who takes longer is left behind and misses the heads until it is done."""
 FIRST_RETRY_S = 1.0
 LAST_RETRY_S = 30.0
@@ -46,7 +45,6 @@ LAST_RETRY_S = 30.0
 JOIN_S = 0.1
 """How soon closing the ledger is noticed while a witness is being waited for."""
 
-_TITLE = "purposegate witness contradiction v1"
 LOG = logging.getLogger("purposegate.ledger")
 
 
@@ -85,16 +83,6 @@ class _Feed:
     trouble: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WitnessState:
-    """One witness as it stands. `age_s` is that of its last cosignature, None before the first."""
-
-    name: str
-    size: int
-    age_s: float | None
-    trouble: str
-
-
 @dataclass(slots=True)
 class _Clocks:
     """Time as the machine tells it, and time that only goes forward."""
@@ -118,7 +106,7 @@ class Pusher:
         self._contradicting = Lock()
         self._began = self._clock.steady()
         self.fault = ""
-        _require_uncontradicted(shard.memory)
+        contradiction.require_none(shard.memory)
         self._feeds = [self._feed(place) for place in witnesses.places]
         self._thread = Thread(target=self._run, name=f"purposegate-witness-{shard.origin}", daemon=True)
 
@@ -293,7 +281,15 @@ class Pusher:
             self._shard.disown(self.fault)
             shown = self._shown(feed)
             try:
-                kept = str(_keep_contradiction(self._shard.memory, feed.place, note, shown, str(error)))
+                path = contradiction.keep(
+                    self._shard.memory,
+                    witness=str(feed.place.key),
+                    url=feed.place.url,
+                    offered=note,
+                    shown=shown,
+                    said=str(error),
+                )
+                kept = str(path)
             except OSError as fault:
                 kept = f"nowhere ({fault.strerror})"
             feed.trouble = self.fault
@@ -328,48 +324,3 @@ def _cosigned_before(note: bytes, line: str, key: WitnessKey) -> tuple[int, int]
         return Checkpoint.parse(text).size, cosigned_at_s(signature)
     except EvidenceError:
         return None  # another witness's, or an altered one: this one is then asked as if for the first time
-
-
-def contradictions(memory: Path) -> list[Path]:
-    """The files in which contradictions of a shard are kept; `memory` is where its last signed head is remembered."""
-    return sorted(memory.parent.glob(f"{memory.name}.contradiction-*"))
-
-
-def _require_uncontradicted(memory: Path) -> None:
-    for path in contradictions(memory):
-        raise LedgerOutage(
-            f"{path}: a witness contradicted this shard, so it is not continued; keep this file and the ledger for the inquiry"
-        )
-
-
-def _keep_contradiction(memory: Path, place: WitnessPlace, ours: bytes, theirs: bytes, said: str) -> Path:
-    """Write both sides down, once. Raises OSError."""
-    head = [_TITLE, f"witness {place.key}", f"url {place.url}", f"said {said}"]
-    body = [ours.decode(), theirs.decode() or "(the witness showed no head with this log's signature)\n"]
-    told = "\n".join([*head, "", *body])
-    name = sha256(told.encode()).hexdigest()[:16]
-    path = memory.with_name(f"{memory.name}.contradiction-{name}")
-    if not path.exists():  # said before, at an earlier start
-        replace_private(path, f"{told}\nat {datetime.now(UTC).isoformat()}\n".encode())
-    return path
-
-
-def ages(
-    notes: Iterable[tuple[int, bytes]], witnesses: Witnesses, now_s: float
-) -> dict[str, tuple[int, float]]:
-    """For each witness that cosigned one of a store's heads: the largest size it did, and its last one's age, seconds.
-
-    For those who look at a ledger from outside the gate; `notes` are a reader's `checkpoints`.
-    """
-    found: dict[str, tuple[int, float]] = {}
-    for size, raw in notes:
-        note = Note.parse(raw)
-        for place in witnesses.places:
-            try:
-                ((_, signature), *_others) = note.verified([place.key])
-            except EvidenceError:
-                continue
-            known = found.get(place.key.name, (0, float("inf")))
-            age_s = max(0.0, now_s - cosigned_at_s(signature))
-            found[place.key.name] = (max(size, known[0]), min(age_s, known[1]))
-    return found

@@ -6,13 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from purposegate.errors import EvidenceMalformed, SettingsError
-from purposegate.ledger.cosignature import WitnessKey
+from purposegate.errors import EvidenceError, EvidenceMalformed, SettingsError
+from purposegate.ledger.checkpoint import Checkpoint
+from purposegate.ledger.cosignature import WitnessKey, cosigned_at_s
+from purposegate.ledger.note import Note
 from purposegate.ledger.policy import NO_QUORUM, Policy
 
 DEFAULT_EVERY_S = 2.0
 """How often a grown head is pushed: the time an insider has, against a request and a disk write at the witness."""
 DEFAULT_MAX_UNWITNESSED_S = 900.0
+NEWEST = 256
+"""How many of the newest heads a status line looks through."""
 ROUNDS = 3
 """How many rounds of pushing fit at least into the age that is a gap."""
 
@@ -28,6 +32,16 @@ class WitnessPlace:
     def tls(self) -> ssl.SSLContext | bool:
         """What httpx verifies a server by."""
         return True if self.ca is None else ssl.create_default_context(cafile=self.ca)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WitnessState:
+    """One witness as it stands. `age_s` is that of its last cosignature, None before the first."""
+
+    name: str
+    size: int
+    age_s: float | None
+    trouble: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,3 +122,22 @@ def _policy(path: Path) -> Policy:
     if policy.quorum == NO_QUORUM:
         raise SettingsError(f"{path}: `quorum none` wants no witness; name a quorum, or leave the file out")
     return policy
+
+
+def states_in_store(notes: Sequence[tuple[int, bytes]], now_s: float) -> list[WitnessState]:
+    """Each key name that cosigned one of the newest heads kept, as the store has it: read, not verified.
+
+    `notes` are a reader's `checkpoints`; `now_s` is POSIX seconds. For a status line, not for evidence.
+    """
+    found: dict[str, WitnessState] = {}
+    for size, raw in reversed(notes[-NEWEST:]):
+        try:
+            note = Note.parse(raw)
+            origin = Checkpoint.parse(note.text).origin
+            for signature in note.signatures:
+                if signature.name != origin and signature.name not in found:
+                    age_s = max(0.0, now_s - cosigned_at_s(signature))
+                    found[signature.name] = WitnessState(name=signature.name, size=size, age_s=age_s)
+        except EvidenceError:
+            continue  # verify names what is malformed
+    return list(found.values())

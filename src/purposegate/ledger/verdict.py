@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from purposegate.ledger.policy import Policy
 from purposegate.ledger.retention import RetentionPolicy
+from purposegate.model import Receipt
 
 INTACT, TAMPERED, UNDECIDED, USAGE = 0, 1, 2, 3
 """Exit codes."""
@@ -50,6 +51,7 @@ class Evidence:
 
     `heads` are signed notes from elsewhere: receipts' checkpoints, a witness's answers, an export. `keys` are the verifier
     keys trusted for the logs; where it is None they are taken from the ledger itself, which its owner could exchange.
+    `receipts` are what callers of the gate got with an answer: each names a leaf hash that must stand at its index.
     `policy` says which witnesses count, `retention` who may approve an erasure and how old an entry must be for it; where it
     is None the approvers are those that the erase entries name, and the floor is the least there is.
     """
@@ -57,6 +59,7 @@ class Evidence:
     key_file: Path | None = None
     signer_file: Path | None = None
     heads: Sequence[bytes] = ()
+    receipts: Sequence[Receipt] = ()
     keys: Collection[str] | None = None
     policy: Policy | None = None
     require_witness: bool = False

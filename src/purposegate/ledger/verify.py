@@ -24,7 +24,7 @@ from typing import NamedTuple
 import apsw
 
 from purposegate.errors import LedgerDamaged, SettingsError
-from purposegate.ledger import keys
+from purposegate.ledger import contradiction, keys
 from purposegate.ledger.reread import TILE_WIDTH, ShardCheck
 from purposegate.ledger.sqlite_reader import SqliteReader
 from purposegate.ledger.store import Reader, ShardRow
@@ -67,8 +67,11 @@ def verify_reader(
     try:
         ring = _ring(reader, evidence.key_file, report) if payloads else None
         reader.hold()
-        memory = _remembered(evidence.signer_file) if evidence.signer_file else {}
-        _verify(reader, ring, report, _Outside(evidence, memory), progress or (lambda _done, _all: None))
+        signer = evidence.signer_file
+        memory = _remembered(signer) if signer else {}
+        shown = _contradicted(signer, report) if signer else {}
+        outside = _Outside(evidence, memory, shown)
+        _verify(reader, ring, report, outside, progress or (lambda _done, _all: None))
     except (apsw.Error, LedgerDamaged) as error:
         report.add("file", None, "the database's structure", "a readable file", type(error).__name__)
 
@@ -78,6 +81,7 @@ class _Outside(NamedTuple):
 
     evidence: Evidence
     memory: dict[str, bytes]
+    shown: dict[str, list[bytes]]
 
 
 def _remembered(signer_file: Path) -> dict[str, bytes]:
@@ -85,6 +89,18 @@ def _remembered(signer_file: Path) -> dict[str, bytes]:
     start, end = len(signer_file.name) + 1, -len(".head")
     found = signer_file.parent.glob(f"{signer_file.name}.*.head")
     return {path.name[start:end]: path.read_bytes() for path in found}
+
+
+def _contradicted(signer_file: Path, report: Report) -> dict[str, list[bytes]]:
+    """The heads that witnesses showed when they contradicted a shard. That they did is a doubt by itself."""
+    found: dict[str, list[bytes]] = {}
+    for path in sorted(signer_file.parent.glob(f"{signer_file.name}.*.head.contradiction-*")):
+        shard = path.name[len(signer_file.name) + 1 :].partition(".head.contradiction-")[0]
+        note = contradiction.shown(path)
+        if note:
+            found.setdefault(shard, []).append(note)
+        report.doubts.append(f"{shard}: a witness contradicted it; {path} says how")
+    return found
 
 
 def _take_heads(check: ShardCheck, reader: Reader, outside: _Outside) -> None:
@@ -96,6 +112,11 @@ def _take_heads(check: ShardCheck, reader: Reader, outside: _Outside) -> None:
     for note in evidence.heads:
         if note.startswith(row.origin.encode() + b"\n"):
             check.head(note, "elsewhere", evidence)
+    for note in outside.shown.get(row.name, ()):
+        check.head(note, "shown by a witness that contradicted this shard", evidence)
+    for each in evidence.receipts:
+        if each.shard == row.name:
+            check.receipt(each.index, each.leaf_hash)
     if evidence.keys is not None and row.vkey not in evidence.keys:
         check.add(None, "the log's verifier key", "one that you trust", row.vkey)
 
@@ -114,6 +135,11 @@ def _unknown_heads(shards: Sequence[ShardRow], outside: _Outside, report: Report
     names, origins = {row.name for row in shards}, {row.origin for row in shards}
     for name in outside.memory.keys() - names:
         report.add(name, 0, "a shard that the signer remembers", "its entries", "none")
+    for each in outside.evidence.receipts:
+        if each.shard not in names:
+            report.add(
+                each.shard, each.index, "an entry that a receipt names", each.leaf_hash, "no such shard"
+            )
     for note in outside.evidence.heads:
         if note.partition(b"\n")[0].decode("utf-8", "replace") not in origins:
             report.doubts.append("a head given is of a log that is not in this file")

@@ -48,6 +48,9 @@ def _verify(base: Path, evidence: Evidence, report: Report) -> None:
     check = ShardCheck(row, None, report)
     for each in (note, *(one for one in evidence.heads if one.startswith(key.name.encode() + b"\n"))):
         check.head(each, "in the export" if each is note else "elsewhere", evidence)
+    for told in evidence.receipts:
+        if told.shard == base.name:
+            check.receipt(told.index, told.leaf_hash)
     if evidence.keys is not None and vkey not in evidence.keys:
         check.add(None, "the log's verifier key", "one that you trust", vkey)
     hashes = (

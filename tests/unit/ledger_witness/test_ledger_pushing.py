@@ -1,23 +1,31 @@
 """A ledger and its witness, another process: pushed to, killed, brought back, and shown a ledger that was put back."""
 
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader, NumberDataPoint
+from starlette.types import Receive, Scope, Send
 
+from http_server import serving
 from ledgers import entry, open_ledger, until
 from purposegate.errors import LedgerOutage, SettingsError
-from purposegate.ledger import pushing
-from purposegate.ledger.cosignature import WitnessSigner
+from purposegate.ledger import contradiction, pushing
+from purposegate.ledger.cosignature import WitnessKey, WitnessSigner
 from purposegate.ledger.durable import DurableLedger
 from purposegate.ledger.entry import read_leaf
 from purposegate.ledger.index import Opener
 from purposegate.ledger.keys import load
 from purposegate.ledger.policy import Policy
-from purposegate.ledger.quorum import Witnesses
+from purposegate.ledger.quorum import Witnesses, WitnessPlace, states_in_store
 from purposegate.ledger.sqlite_reader import SqliteReader
+from purposegate.ledger.sqlite_store import SqliteStore
 from purposegate.ledger.verdict import Evidence
 from purposegate.ledger.verify import verify_file
 from purposegate.model import EntryKind
@@ -258,12 +266,12 @@ def test_ledger_put_back_whole_is_caught_by_its_witness(
     with pytest.raises(LedgerOutage, match="not continued"):
         reopened.push_to(asked(witness))
     reopened.close()
+    seen = verify_file(path)
 
-    assert (0, 0o600) == (unseen, kept.stat().st_mode & 0o777)
+    assert (0, 0o600, 1) == (unseen, kept.stat().st_mode & 0o777, seen.exit_code)
+    assert "entries signed for shown by a witness" in seen.text()
     assert f"witness {witness.vkey}" in told
-    assert (
-        "\n3\n" in told.partition("size 3")[2]
-    )  # the witness's own copy of the head that this ledger has lost
+    assert b"\n3\n" in contradiction.shown(kept)  # the head that this ledger has lost
 
 
 def test_rewritten_ledger_is_caught_by_its_witness(
@@ -335,3 +343,95 @@ def test_limit_leaves_room_for_a_round(tmp_path: Path) -> None:
 
     with pytest.raises(SettingsError, match="max_unwitnessed_s"):
         Witnesses.read([("http://127.0.0.1:1/", vkey, None)], None, every_s=2.0, max_unwitnessed_s=5.0)
+
+
+async def never(scope: Scope, receive: Receive, send: Send) -> None:
+    """A witness that takes every request, begins an answer, and never ends it."""
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    while (await receive())["type"] != "http.disconnect":
+        await send({"type": "http.response.body", "body": b"-", "more_body": True})
+
+
+def test_witness_that_never_ends_its_answer_holds_nobody_up(
+    path: Path, witness: RunningWitness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other one goes on cosigning, and closing the ledger does not wait for ever."""
+    monkeypatch.setattr(pushing, "ROUND_S", 0.3)
+    monkeypatch.setattr(pushing, "TIMEOUT_S", 1.0)
+    hanging = str(WitnessSigner.generate("witness.example.org/hanging").verifier)
+    with serving(never) as url, open_ledger(path) as ledger:
+        both = [(url, hanging, None), (witness.url, witness.vkey, None)]
+        ledger.push_to(Witnesses.read(both, None, **HASTE))
+        for number in range(1, 4):
+            ledger.append_wait(entry(number))
+            until(lambda: ledger.witness_states[1].size == ledger.size)
+
+    assert [4] == [size for size, _ in heads(path)][-1:]
+
+
+def test_age_is_a_gauge_and_a_line_of_status(
+    path: Path, witness: RunningWitness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seconds since the quorum stood, by OpenTelemetry while the gate runs, and from the store for whoever looks later."""
+    reader = InMemoryMetricReader()
+    meter = MeterProvider(metric_readers=[reader]).get_meter("purposegate")
+    monkeypatch.setattr(
+        pushing, "UNWITNESSED", meter.create_gauge("purposegate.ledger.witness_age", unit="s")
+    )
+    with open_ledger(path) as ledger:
+        ledger.push_to(asked(witness))
+        until(lambda: witnessed(ledger))
+        until(lambda: bool(gauged(reader)))
+        age = ledger.witness_age_s
+    (state,) = states_in_store(heads(path), time.time() + 100)
+
+    assert age is not None
+    assert ("witness.example.org/psd", 1, True) == (state.name, state.size, (state.age_s or 0) >= 100)
+
+
+def gauged(reader: InMemoryMetricReader) -> list[float]:
+    """What was measured since the last look."""
+    found = reader.get_metrics_data()
+    if found is None:
+        return []
+    points = [
+        point
+        for resource in found.resource_metrics
+        for scope in resource.scope_metrics
+        for metric in scope.metrics
+        for point in metric.data.data_points
+    ]
+    return [float(point.value) for point in points if isinstance(point, NumberDataPoint)]
+
+
+KEYS = [WitnessSigner.generate(f"witness.example.org/{number}").verifier for number in range(4)]
+TWO_OF = "\n".join(
+    [*(f"witness {n} {key}" for n, key in enumerate(KEYS)), "group two 2 0 1 2", "quorum two", ""]
+)
+
+
+@given(st.dictionaries(st.sampled_from(KEYS), st.integers(0, 20)), st.booleans())
+def test_quorum_stands_since_the_latest_time_that_all_of_it_reached(
+    at: dict[WitnessKey, int], by_policy: bool
+) -> None:
+    """`since` is the last moment at which those who cosigned then or later are enough."""
+    places = tuple(WitnessPlace(key, "http://127.0.0.1:1/") for key in KEYS)
+    chosen = Witnesses(places=places, policy=Policy.parse(TWO_OF.encode()) if by_policy else None)
+    enough = 2 if by_policy else 4
+    counted = KEYS[:3] if by_policy else KEYS
+    times = sorted((seen for key, seen in at.items() if key in counted), reverse=True)
+
+    assert (times[enough - 1] if len(times) >= enough else None) == chosen.since(dict(at))
+
+
+def test_cosigned_heads_of_one_minute_do_not_pile_up(path: Path) -> None:
+    """Older ones go once a newer one has all their witnesses, and never one that alone has both."""
+    store = SqliteStore(path)
+    store.seek("shard-0")
+    for size in range(1, 50):
+        store.keep_cosigned(size, b"note %d" % size, 600 + size % 60, "a", "line\n")
+        if size % 10 == 0:
+            store.keep_cosigned(size, b"note %d" % size, 600 + size % 60, "b", "line\n")
+    store.close()
+
+    assert [40, 49] == [size for size, note in heads(path) if note.startswith(b"note")]
