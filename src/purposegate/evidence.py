@@ -27,6 +27,8 @@ from purposegate.reasons import Reason
 
 MAX_TARGET_BYTES = 2048
 MAX_DECLARED_BYTES = 8192
+MAX_METHOD_CHARS = 32
+MAX_PEER_CHARS = 64
 """What is kept of what cannot be read: enough for a hearing, too little to fill a disk with."""
 
 
@@ -59,9 +61,9 @@ def request_fields(request: Request, declared_in: str, *, parsed: bool) -> dict[
     """Which door was tried and from where; and what was declared, as sent, where it could not be read."""
     target = request.raw_path + (b"?" + request.query if request.query else b"")
     fields = {
-        "method": request.method,
+        "method": request.method[:MAX_METHOD_CHARS],
         "target": target[:MAX_TARGET_BYTES].decode("latin-1"),
-        "peer": request.peer,
+        "peer": request.peer[:MAX_PEER_CHARS],
     }
     if not parsed:
         lines = request.values(declared_in.lower().encode())

@@ -304,3 +304,17 @@ async def test_a_declaration_that_cannot_be_read_is_kept_as_sent(gated: Gated) -
         fields["target"],
         fields["peer"],
     )
+
+
+async def test_an_entry_holds_no_more_of_a_request_than_a_hearing_needs(world: World, parts: Parts) -> None:
+    """Law 1: nobody fills the disk by what they call themselves, or the method; a proxy's header names the peer."""
+    gated = behind(world, HostileApp(), parts)
+    transport = httpx.ASGITransport(app=gated.asgi, client=("9" * 60_000, 1))
+    async with httpx.AsyncClient(transport=transport, base_url="http://records.example") as client:
+        headers = {"authorization": f"Bearer {gated.token('T1001', 'Detective')}"}
+        await client.request("B" * 60_000, "/people/" + "c" * 3_000, headers=headers)
+    fields = gated.entries[-1].fields
+
+    assert {"peer": 64, "method": 32, "target": 2048} == {
+        name: len(fields[name]) for name in ("peer", "method", "target")
+    }
