@@ -9,9 +9,9 @@ from typing import Any
 
 import click
 
-from purposegate.cli._ledger_query import FILE, GIVEN, index_path, progress_bar, system_user
+from purposegate.cli._ledger_query import FILE, GIVEN, index_path, progress_bar, ring_of, system_user
 from purposegate.errors import SettingsError
-from purposegate.ledger import keys, standalone_verifier
+from purposegate.ledger import standalone_verifier
 from purposegate.ledger.export import export_shard
 from purposegate.ledger.index import Opener
 from purposegate.ledger.place import Lock
@@ -81,7 +81,7 @@ def prove(path: Path, entry: str, *, out: Path | None, with_verifier: bool, **as
         payload = None
         names, numbers = asked["disclose"], asked["rows"]
         if names or numbers:
-            ring = keys.load(asked["key_file"] or path.with_name(path.name + ".keys"))
+            ring = ring_of(path, asked["key_file"], reader)
             payload = Opener(ring, [row]).payload(row.number, stored)
         text = bundle(stored, proof, payload, names=names, rows=numbers)
         if payload:

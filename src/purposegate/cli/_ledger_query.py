@@ -5,6 +5,7 @@ import json
 import os
 import pwd
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -16,11 +17,13 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from purposegate.errors import SettingsError
 from purposegate.ledger import keys
 from purposegate.ledger.index import Criteria, Index
 from purposegate.ledger.reading import ReadingDeclared, Shown, declare, show
 from purposegate.ledger.sqlite_reader import SqliteReader
 from purposegate.ledger.terms import Found, Term, subject
+from purposegate.ledger.verdict import Report
 
 GIVEN = click.Path(exists=True, dir_okay=False, path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
@@ -40,6 +43,17 @@ def system_user() -> str:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
         return str(os.getuid())
+
+
+def ring_of(path: Path, key_file: Path | None, reader: SqliteReader) -> keys.KeyRing:
+    """The ledger's keys. Raises SettingsError for another ledger's: an index made with those would find nothing."""
+    file = key_file or path.with_name(path.name + ".keys")
+    ring = keys.load(file)
+    if any(reader.meta.get(f"key {kid}") != ring.fingerprint(kid) for kid in (0, *ring.payload)):
+        raise SettingsError(
+            f"{file}: this key file belongs to another ledger; name the right one with --keys"
+        )
+    return ring
 
 
 def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -121,9 +135,9 @@ def query(path: Path, key_file: Path | None, form: str, *, rebuild: bool, **aske
     )
     reading.require()
     criteria = _criteria(**asked)
-    ring = keys.load(key_file or path.with_name(path.name + ".keys"))
     reader = SqliteReader(path)
     try:
+        ring = ring_of(path, key_file, reader)
         if rebuild:
             for leftover in index_path(path).parent.glob(index_path(path).name + "*"):
                 leftover.unlink()
@@ -136,6 +150,35 @@ def query(path: Path, key_file: Path | None, form: str, *, rebuild: bool, **aske
         )
         _print(show(reader, ring, hits), form)
         click.echo(f"{len(hits)} found; this search is entry {receipt.shard}/{receipt.index}", err=True)
+        index.close()
+    finally:
+        reader.close()
+
+
+def compare_index(path: Path, key_file: Path | None, report: Report) -> None:
+    """Derive the search index again, and add to the report every entry that searches would miss or wrongly find."""
+    if not path.is_file() or not index_path(path).exists():
+        report.doubts.append("there is no search index to compare")
+        return
+    reader = SqliteReader(path)
+    try:
+        ring = ring_of(path, key_file, reader)
+        reader.hold()
+        names = {row.number: row.name for row in reader.shards()}
+        index = Index(index_path(path), reader, ring)
+        with (
+            tempfile.TemporaryDirectory(dir=path.parent) as scratch,
+            progress_bar("deriving the index") as progress,
+        ):
+            for shard, number, missing in index.compare(Path(scratch) / "index", progress):
+                found = "fewer" if missing else "more"
+                report.add(
+                    names.get(shard, f"shard {shard}"),
+                    number,
+                    "search terms",
+                    "those that the entry gives",
+                    found,
+                )
         index.close()
     finally:
         reader.close()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from purposegate.cli._ledger_query import FILE, GIVEN, index_path, progress_bar
+from purposegate.cli._ledger_query import FILE, GIVEN, index_path, progress_bar, ring_of
 from purposegate.errors import EvidenceMalformed, SettingsError
 from purposegate.ledger import keys
 from purposegate.ledger.erasure import Retention
@@ -49,7 +49,7 @@ def _carry_out(
         raise click.UsageError(f"{request}: this request asks for something else")
     reader = SqliteReader(path)
     try:
-        ring = keys.load(key_file or path.with_name(path.name + ".keys"))
+        ring = ring_of(path, key_file, reader)
         index = Index(index_path(path), reader, ring)
         with progress_bar("indexing") as progress:
             index.catch_up(progress)

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from purposegate.cli._ledger_evidence import export, prove, status
-from purposegate.cli._ledger_query import query
+from purposegate.cli._ledger_query import compare_index, query
 from purposegate.cli._ledger_retention import approve, erase, hold
 from purposegate.cli._witness import witness
 from purposegate.errors import PurposegateError
@@ -71,6 +71,7 @@ for command in (approve, erase, export, hold, prove, query, status, witness):
     "--require-witness", is_flag=True, help="Exit 2 unless the policy's witnesses cosigned each log."
 )
 @click.option("--leaves-only", is_flag=True, help="Leave payloads and counters out; no key is needed.")
+@click.option("--index", "with_index", is_flag=True, help="Derive the search index again and compare.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.pass_context
 def verify(ctx: click.Context, /, path: Path, **options: Any) -> None:
@@ -79,7 +80,10 @@ def verify(ctx: click.Context, /, path: Path, **options: Any) -> None:
     Every mismatch is printed with the entry's index, what was expected and what was found. Without a policy the logs' keys
     are taken from the ledger itself.
     """
+    with_index = options.pop("with_index")
     report = _verified(path, **options)
+    if with_index:
+        compare_index(path, options["key_file"], report)
     click.echo(report.json() if options["as_json"] else report.text())
     ctx.exit(report.exit_code)
 

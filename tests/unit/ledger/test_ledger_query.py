@@ -4,6 +4,7 @@ import csv
 import json
 from pathlib import Path
 
+import apsw
 import pytest
 from click.testing import CliRunner, Result
 
@@ -149,3 +150,45 @@ def test_malformed_criteria_are_usage_errors(path: Path, words: list[str]) -> No
     """A criterion that cannot be read is told, and no search is recorded."""
     assert 3 == run(path, *words).exit_code
     assert "release" == last_entry(path)[0]
+
+
+def verified(path: Path, *words: str) -> Result:
+    return CliRunner().invoke(command, ["verify", str(path), *words])
+
+
+def test_verify_compares_the_search_index(path: Path) -> None:
+    """An entry that the index was made to hide is named; the untouched index is in order; without one nothing is decided."""
+    assert 2 == verified(path, "--index").exit_code
+    run(path, "--principal", "pc-42")
+    assert 0 == verified(path, "--index").exit_code
+    connection = apsw.Connection(str(path.with_name("l.db.index")))
+    connection.execute("DELETE FROM term WHERE kind = 2 AND pos & 255 = 2")
+    connection.close()
+    result = verified(path, "--index")
+
+    assert 1 == result.exit_code
+    assert (
+        "TAMPERED shard-0 entry 2: search terms: expected those that the entry gives, found fewer"
+        in result.stdout
+    )
+
+
+def test_index_is_compared_under_the_key(path: Path) -> None:
+    """The terms are keyed: with another ledger's key file the index is not called tampered with."""
+    run(path, "--principal", "pc-42")
+    path.with_name("l.db.keys").rename(path.with_name("kept"))
+
+    assert 2 == verified(path, "--index").exit_code
+    assert 0 == verified(path, "--index", "--keys", str(path.with_name("kept"))).exit_code
+
+
+def test_another_ledgers_keys_open_nothing(path: Path, tmp_path: Path) -> None:
+    """With another ledger's key file nothing is searched, compared, written or called tampered with."""
+    open_ledger(tmp_path / "other.db").close()
+    run(path, "--principal", "pc-42")
+    other = str(tmp_path / "other.db.keys")
+    before = path.with_name("l.db.index").read_bytes()
+
+    assert 2 == run(path, "--principal", "pc-42", "--keys", other).exit_code
+    assert 2 == verified(path, "--index", "--keys", other).exit_code
+    assert before == path.with_name("l.db.index").read_bytes()
