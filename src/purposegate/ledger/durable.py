@@ -92,7 +92,7 @@ class DurableLedger:
         """
         limits = limits or Limits()
         check_names(origin, shard)
-        path = path.absolute()
+        path = path.resolve()  # so that a link's name and the file's own lead to the same locks and keys
         home = files.Home.of(path, origin, key_file, signer_file)
         require_local(path.parent)
         room = Room(

@@ -122,3 +122,11 @@ def test_file_forced_out_of_wal_is_put_back_or_refused(tmp_path: Path) -> None:
 
     with pytest.raises(LedgerOutage, match="want WAL"):
         open_ledger(tmp_path / "l.db")
+
+
+def test_link_to_the_file_is_the_file(tmp_path: Path) -> None:
+    """Opened by a symbolic link, the ledger has the same keys and locks: no second worker on a shard that is held."""
+    (tmp_path / "link.db").symlink_to(tmp_path / "l.db")
+    with open_ledger(tmp_path / "l.db") as first, open_ledger(tmp_path / "link.db") as second:
+        assert ("shard-0", "shard-1") == (first.shard, second.shard)
+        assert "open" == first.state
