@@ -88,6 +88,7 @@ class Application(AbstractAsyncContextManager[Parts]):
         if self._ledger is None:
             raise SettingsError("the gate is not started")
         settings = await asyncio.to_thread(settings_file.load, self._settings.path)
+        read = _standing(settings)
         catalogue = load_catalogue(settings.policies / "purposes.yaml", field=settings.header)
         routes = load_records(settings.policies / "records.yaml")
         unknown = settings.modes.keys() - {*routes.kinds, "default"}
@@ -123,6 +124,11 @@ class Application(AbstractAsyncContextManager[Parts]):
             await decider.aclose()
 
         self._retiring.add(retire)
+        try:
+            _require_standing(settings, read)
+        except SettingsError:
+            await retire()
+            raise
         return Snapshot(
             routes=routes,
             catalogue=catalogue,
@@ -132,7 +138,7 @@ class Application(AbstractAsyncContextManager[Parts]):
             cursors=cursors,
             ways=WaysForward(hand_over=settings.hand_over, supervisor=settings.supervisor),
             modes=settings.modes,
-            digest=_digest(settings, decider.digest),
+            digest=_digest(read, decider.digest),
             refill_pages=settings.refill_pages,
             agency={"agency": settings.agency.name, "ori": settings.agency.ori},
             retire=retire,
@@ -239,9 +245,27 @@ def cursor_key(ledger: Path) -> bytes:
     return key
 
 
-def _digest(settings: Settings, cerbos: str) -> str:
+def _standing(settings: Settings) -> tuple[str, ...]:
+    """The SHA-256, hex, of the settings and the four policy files as they stand now."""
+    files = (settings.path, *(settings.policies / name for name in POLICY_FILES))
+    try:
+        return tuple(hashlib.sha256(path.read_bytes()).hexdigest() for path in files)
+    except OSError as error:
+        raise SettingsError(f"{error.filename}: want a readable file: {error.strerror}") from error
+
+
+def _require_standing(settings: Settings, read: tuple[str, ...]) -> None:
+    """Return if the files are what was read: else entries would name the digest of what did not decide (law 9)."""
+    if settings.digest != read[0] or read != _standing(settings):
+        raise SettingsError(
+            f"{settings.path}: it or a policy file changed while they were read; reload once they stand"
+        )
+
+
+def _digest(read: tuple[str, ...], cerbos: str) -> str:
     """SHA-256 over the settings, the four policy files and the Cerbos policies' digest: what every entry names."""
-    whole = hashlib.sha256(f"{settings.digest}\n{cerbos}\n".encode())
-    for name in POLICY_FILES:
-        whole.update(hashlib.sha256((settings.policies / name).read_bytes()).digest())
+    settings, *policies = read
+    whole = hashlib.sha256(f"{settings}\n{cerbos}\n".encode())
+    for one in policies:
+        whole.update(bytes.fromhex(one))
     return whole.hexdigest()

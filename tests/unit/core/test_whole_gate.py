@@ -213,6 +213,38 @@ async def test_a_broken_policy_changes_nothing(
     assert [200, 200] == [before.status_code, after.status_code]
 
 
+@pytest.mark.parametrize(
+    "name", ["purposegate.yaml", "purposes.yaml", "records.yaml", "conflicts.yaml", "facts.yaml"]
+)
+async def test_files_that_change_while_they_are_read_are_not_taken(
+    own_world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Law 9: an entry never names the digest of files that did not decide; what was built from them is taken down."""
+    policies = copied_policies(tmp_path / "policies")
+    settings = settings_file.load(own_world.settings("purposegate.yaml", policies=str(policies)))  # type: ignore[arg-type]
+    changed = settings.path if name == "purposegate.yaml" else policies / name
+    taken_down: list[str] = []
+
+    class Late:
+        """A Cerbos during whose start somebody saves a file."""
+
+        digest = "0" * 64
+
+        async def start(self) -> None:
+            with changed.open("a", encoding="utf-8") as file:
+                file.write("# saved\n")
+
+        async def aclose(self) -> None:
+            taken_down.append("down")
+
+    monkeypatch.setattr("purposegate.application._decider", lambda _: Late())
+    with pytest.raises(SettingsError, match="changed while they were read"):
+        async with Application(settings):
+            pass
+
+    assert ["down"] == taken_down
+
+
 def _over(world: World, app: ASGIApp, gate: Any) -> Any:
     asgi = PurposeGateMiddleware(app, gate=gate)
     token = world.issuer.token("T1001", "Detective")
