@@ -34,6 +34,24 @@ LIST = (
     "ledger",
 )
 
+SHOWN = (
+    *(
+        "entry",
+        "relation",
+        "staff_id",
+        "principal",
+        "whose",
+        "record",
+        "at",
+        "action",
+        "released",
+        "purpose",
+        "ref",
+        "reason",
+    ),
+    *("tier", "score_bits", "timing", "knowledge", "ledger", "row", "lookup", "model"),
+)
+
 
 def _zone(_: click.Context, __: click.Parameter, value: str) -> ZoneInfo:
     try:
@@ -138,6 +156,21 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
+@watch.command()
+@click.argument("shard")
+@home_options
+@reading_options
+def restored(shard: str, home: Path, conflicts_file: Path, zone: ZoneInfo, **asked: Any) -> None:
+    """Accept that SHARD was restored from a back-up, so that a copy shorter than the last one is read again.
+
+    Ask first who restored it, when, and what is missing: this is also what hiding a lookup would look like.
+    """
+    known = _watcher(home, conflicts_file, zone).restored(shard, _reading(asked))
+    click.echo(
+        f"{shard}: {known.size} entries had been read, root {known.root.hex()}; the next copy counts as a first one"
+    )
+
+
 @watch.command("list")
 @home_options
 @click.option("--format", "form", default="table", type=click.Choice(["table", "json"]), show_default=True)
@@ -175,9 +208,8 @@ def show(number: int, home: Path, conflicts_file: Path, zone: ZoneInfo, **asked:
     if not found:
         raise click.UsageError(f"there is no hit {number}")
     for hit in found:
-        for name, value in hit.body.items():
-            if name != "table":
-                click.echo(f"{name:14} {'/'.join(value) if isinstance(value, list) else value}")
+        for name in SHOWN:
+            click.echo(f"{name:14} {_cell(hit, name)}")
         for field, bits in hit.body["table"]:
             click.echo(f"  {field:24} {bits:+.2f}")
     click.echo(f"this reading is entry {receipt.shard}/{receipt.index} of the chain", err=True)

@@ -81,6 +81,12 @@ class Sightings:
         rows: list[Any] = self._db.execute("SELECT shard, size FROM done").fetchall()
         return dict(rows)
 
+    def clear(self) -> None:
+        """Forget all lookups, so that they are read again."""
+        with self._db as db:
+            db.execute("DELETE FROM seen")
+            db.execute("DELETE FROM done")
+
     def add(self, shard: int, size: int, rows: Iterable[PastRow]) -> None:
         """Add the rows of a shard's entries up to `size`, in one transaction; again is no harm."""
         found = [

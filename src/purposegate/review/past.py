@@ -57,8 +57,14 @@ class Past:
 
 
 def catch_up(past: Past, sightings: Sightings, progress: Progress | None = None) -> int:
-    """Put into the index what the ledger holds and the index does not yet; returns how many entries were read."""
-    known, sizes = sightings.sizes(), past.sizes()
+    """Put into the index what the ledger holds and the index does not yet; returns how many entries were read.
+
+    A shard shorter than what was indexed is one restored from a back-up: then everything is read again.
+    """
+    sizes = past.sizes()
+    if any(size > sizes.get(shard, 0) for shard, size in sightings.sizes().items()):
+        sightings.clear()
+    known = sightings.sizes()
     total = sum(size - known.get(shard, 0) for shard, size in sizes.items())
     done = 0
     for shard, size in sizes.items():

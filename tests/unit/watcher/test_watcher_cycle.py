@@ -17,6 +17,7 @@ import pytest
 from force_files import somebody
 from ledgers import open_ledger
 from past_lookups import COVERT, GANG_MEMBER, RULES, lookup, ship, write_entries, write_ledger
+from purposegate.errors import SettingsError
 from purposegate.ledger.reading import ReadingDeclared
 from purposegate.ledger.sqlite_reader import SqliteReader
 from purposegate.ledger.verify import verify_file
@@ -212,6 +213,24 @@ def test_shorter_copy_is_refused(tmp_path: Path, live: Path, copy: Path, key_fil
 
     with pytest.raises(CopyRefused, match="5 entries, and 6 were read before"):
         one.cycle(copy, key_file)
+
+
+def test_restored_shard_is_read_again_once_accepted(
+    tmp_path: Path, live: Path, copy: Path, key_file: Path
+) -> None:
+    """Somebody who answers for it lets a shorter copy in; old hits are not raised twice, and the chain names the loss."""
+    older = tmp_path / "older.db"
+    shutil.copy(copy, older)
+    write_ledger(live, [lookup(5, STRANGER)])
+    one = watcher(tmp_path)
+    one.take(write_entries(tmp_path / "i.csv", COVERT), READER)
+    one.cycle(ship(live, copy), key_file)
+    older.replace(copy)
+
+    assert 6 == one.restored("shard-0", READER).size
+    assert (5, 0) == ((done := one.cycle(copy, key_file)).read, done.hits)
+    with pytest.raises(SettingsError, match="nothing of such"):
+        one.restored("shard-9", READER)
 
 
 def test_another_history_is_refused(tmp_path: Path, copy: Path, key_file: Path) -> None:

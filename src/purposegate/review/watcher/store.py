@@ -125,6 +125,10 @@ class Store:
         rows: Iterable[Any] = self._db.execute("SELECT shard, vkey, size, root FROM position").fetchall()
         return {shard: Position(vkey=vkey, size=size, root=root) for shard, vkey, size, root in rows}
 
+    def forget_position(self, shard: str) -> None:
+        """Read this shard from its beginning in the next cycle, whatever was read of it before."""
+        self._db.execute("DELETE FROM position WHERE shard = ?", (shard,))
+
     def advance(
         self,
         positions: Mapping[str, Position],

@@ -26,7 +26,7 @@ from purposegate.ledger.reading import ReadingDeclared
 from purposegate.ledger.sqlite_reader import SqliteReader
 from purposegate.model import Entry, EntryKind, Receipt
 from purposegate.review.past import Past, catch_up
-from purposegate.review.watcher.copy import CopyRefused, continues, require_shipped, require_whole
+from purposegate.review.watcher.copy import CopyRefused, Position, continues, require_shipped, require_whole
 from purposegate.review.watcher.entries import read_entries, reread
 from purposegate.review.watcher.store import Hit, Store, alone
 
@@ -87,6 +87,22 @@ class Watcher:
             asked = {"digest": offered.digest, "entries": len(offered.cells)}
             chain.append_wait(_entry(EntryKind.IMPORT, _declared(reading, asked)))
             return store.take(offered.cells)
+
+    def restored(self, shard: str, reading: ReadingDeclared) -> Position:
+        """Accept that a shard was put back to an older state; its next copy is read from the beginning, as a first one.
+
+        Returns what was read of it before, which the chain keeps. Raises SettingsError for a shard never read.
+        """
+        reading.require()
+        with self._open() as store, self._chain() as chain:
+            known = store.positions().get(shard)
+            if known is None:
+                raise SettingsError(f"{shard}: nothing of such a shard was read yet")
+            asked = {"restored": shard, "size": known.size, "root": known.root.hex()}
+            chain.append_wait(_entry(EntryKind.READING, _declared(reading, asked)))
+            store.forget_position(shard)
+        self._verified = ()
+        return known
 
     def cycle(self, ledger: Path, key_file: Path, policy: Policy | None = None) -> Cycle:
         """Read what is new in the copy and match it. Raises CopyRefused, SettingsError, LedgerOutage: then nothing is kept.
