@@ -1,6 +1,7 @@
 """Room on the disk: the watermark below which no lookup is accepted, and the ballast that pays for the closing entry."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from purposegate.errors import LedgerOutage
@@ -31,7 +32,8 @@ class Room:
 
     def drop_ballast(self) -> None:
         """Give the ballast's space back, for the closing entry. Idempotent."""
-        self._ballast.unlink(missing_ok=True)
+        with suppress(OSError):  # a file that cannot be taken away: the closing entry may fit without its space
+            self._ballast.unlink(missing_ok=True)
 
     def keep_ballast(self) -> None:
         """Make sure the ballast is there, in blocks that are really taken. Raises LedgerOutage; another worker may share it."""

@@ -154,18 +154,25 @@ class Writer:
         stopping = False
         while not stopping:
             batch, stopping = self._gather()
-            if self._state != "open":
+            try:
+                self._round(batch, stopping=stopping)
+            except Exception as error:  # noqa: BLE001  # a disk that will not even say how full it is: refuse, never fall silent
+                self._go_down(error)
                 self._reject(batch, self._why)
-            elif batch:
-                self._serve(batch)
-            if self._state in {"open", "full"}:
-                self._keep_signed()
-            if self._state == "down" and time.monotonic() >= self._retry_at:
-                self._recover()
-            elif self._state == "full" and not stopping and self._room.is_ample():
-                self._resume()
         self._leave("closed", "the ledger is closed")
         self._reject(self._leftover(), self._why)
+
+    def _round(self, batch: list[Pending], *, stopping: bool) -> None:
+        if self._state != "open":
+            self._reject(batch, self._why)
+        elif batch:
+            self._serve(batch)
+        if self._state in {"open", "full"}:
+            self._keep_signed()
+        if self._state == "down" and time.monotonic() >= self._retry_at:
+            self._recover()
+        elif self._state == "full" and not stopping and self._room.is_ample():
+            self._resume()
 
     def _gather(self) -> tuple[list[Pending], bool]:
         """Wait for one append, then take what else is there within the batch's bounds. True when it is time to end."""
@@ -280,10 +287,15 @@ class Writer:
     def _go_down(self, error: Exception) -> None:
         cause = type(error).__name__
         self._doubts[-1:] = [each._replace(cause=cause) for each in self._doubts[-1:]]
-        if isinstance(error, apsw.FullError) or self._room.is_low():
+        if isinstance(error, apsw.FullError) or self._is_low():
             self._room.drop_ballast()
         self._leave("down", f"a commit failed ({cause}) and its outcome is being found out")
         self._retry_at = time.monotonic()
+
+    def _is_low(self) -> bool:
+        with suppress(OSError):  # a disk that does not say is not known to be full; whether it works shows on recovery
+            return self._room.is_low()
+        return False
 
     def _recover(self) -> None:
         """Find out what the last commits did, say so in an entry, and serve again."""
@@ -297,6 +309,7 @@ class Writer:
                     "the store came back with a head that this writer never wrote; open another shard",
                 )
                 return
+            low = self._room.is_low()  # asked first: what fails after the entry would bring another entry at every try
             self._load(head)
             self.write_notice(EntryKind.RECOVERY, self._account())
         except StoreForkedError as error:
@@ -309,7 +322,7 @@ class Writer:
             self._doubts.clear()
             self._retry_s = FIRST_RETRY_S
             self._leave("open", "")
-            if self._room.is_low():
+            if low:
                 self._close_for_room()
 
     def _account(self) -> dict[str, Any]:
