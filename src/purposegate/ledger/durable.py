@@ -4,16 +4,16 @@ import asyncio
 import atexit
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
 from types import TracebackType
 from typing import Any, Self
 
-from purposegate.errors import LedgerOutage, SettingsError
+from purposegate.errors import LedgerOutage, PurposegateError, SettingsError
 from purposegate.ledger import home as files
 from purposegate.ledger import keys
 from purposegate.ledger.attest import HeadKeeper
@@ -108,7 +108,8 @@ class DurableLedger:
             files.recognise(home, store.meta, secrets)
             name, lock = hold_shard(path, shard)
             resources.callback(lock.release)
-            standing = files.stand(store, home, secrets, name)
+            with _outage(path):
+                standing = files.stand(store, home, secrets, name)
             return cls.serve(store, standing, secrets, room=room, limits=limits, resources=resources)
 
     @classmethod
@@ -123,8 +124,9 @@ class DurableLedger:
         resources: ExitStack,
     ) -> Self:
         """Serve a shard of a store that is open, held and recognised: how each kind of store opens. `resources` end with it."""
-        ledger = cls(store, standing, secrets, room, limits)
-        ledger._begin()
+        with _outage(standing.name):
+            ledger = cls(store, standing, secrets, room, limits)
+            ledger._begin()
         ledger._resources = resources.pop_all()
         atexit.register(ledger.close)
         return ledger
@@ -327,3 +329,14 @@ def check_names(origin: str, shard: str) -> None:
         check_shard(shard)
     except ValueError as error:
         raise SettingsError(f"ledger shard: {error}") from error
+
+
+@contextmanager
+def _outage(what: object) -> Iterator[None]:
+    """Whatever the database raises is an outage; what is said on purpose stays as it is."""
+    try:
+        yield
+    except PurposegateError:
+        raise
+    except Exception as error:
+        raise LedgerOutage(f"{what}: cannot be read or written: {type(error).__name__}") from error
