@@ -224,6 +224,17 @@ def test_second_worker_takes_the_next_shard(site: Site) -> None:
     assert ((site.shard(0), site.shard(1)), (2,)) == (names, counted)
 
 
+def test_what_others_counted_is_told_apart(site: Site) -> None:
+    """Each worker can ask what all shards but its own have counted."""
+    with site.open() as first, site.open() as second:
+        for _ in range(3):
+            first.append_wait(entry(1))
+        second.append_wait(entry(1))
+        elsewhere = [asyncio.run(one.counts_elsewhere([sight(1)])) for one in (first, second)]
+
+    assert [(1,), (3,)] == elsewhere
+
+
 def test_held_shard_is_refused_by_name(site: Site) -> None:
     """A shard that a running worker holds cannot be opened by another."""
     with site.open(shard="front"), pytest.raises(LedgerOutage, match="front is held"):

@@ -62,7 +62,7 @@ class Application(AbstractAsyncContextManager[Parts]):
             self._ledger = ledger
             _push(ledger, settings)
             # Nothing idle is kept: other workers count in the same store, and only it knows of them.
-            self._history = History(ledger.counts, idle_kept=0)
+            self._history = History(ledger.counts, elsewhere=ledger.counts_elsewhere)
             stack.push_async_callback(self._close_deciders)
             snapshot = await self.reload()
             self._stack = stack.pop_all()

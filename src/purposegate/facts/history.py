@@ -32,6 +32,10 @@ def count_key(lookup: Lookup, record: RecordRef) -> CountKey:
 class _Tally:
     durable: int
     in_flight: int = 0
+    elsewhere: int = 0
+    """Of `durable`, what other workers had counted when it was loaded."""
+    heard: int = 0
+    """What they have counted since."""
     is_doubtful: bool = False
     """A reservation was dropped unsettled: the ledger may have counted it or not, so it is to be asked again."""
 
@@ -69,9 +73,14 @@ class History:
     """Counts of sights, by principal, sort of sight and record."""
 
     def __init__(
-        self, counts: Callable[[Sequence[CountKey]], Awaitable[Sequence[int]]], *, idle_kept: int = IDLE_KEPT
+        self,
+        counts: Callable[[Sequence[CountKey]], Awaitable[Sequence[int]]],
+        *,
+        elsewhere: Callable[[Sequence[CountKey]], Awaitable[Sequence[int]]] | None = None,
+        idle_kept: int = IDLE_KEPT,
     ) -> None:
         self._counts = counts
+        self._elsewhere = elsewhere
         self._idle_kept = idle_kept
         self._tallies: dict[CountKey, _Tally] = {}
         self._idle: OrderedDict[CountKey, None] = OrderedDict()
@@ -91,6 +100,7 @@ class History:
         try:
             while missing := [key for key in keys if key not in self._tallies]:
                 await self._load(missing)
+            await self._hear(keys)
             return Reserved(self, keys, places)
         finally:
             for key in keys:
@@ -106,11 +116,21 @@ class History:
         waited = {self._loading[key] for key in missing}
         await asyncio.gather(*(asyncio.shield(task) for task in waited))
 
+    async def _hear(self, keys: Sequence[CountKey]) -> None:
+        """Learn what others have counted since a tally was loaded: one that stays in flight must not grow deaf."""
+        if self._elsewhere is None:
+            return
+        for key, now in zip(keys, await self._elsewhere(keys), strict=True):
+            tally = self._tallies[key]
+            tally.heard = max(tally.heard, now - tally.elsewhere)
+
     async def _fetch(self, keys: Sequence[CountKey]) -> None:
         try:
+            # The others' part first: what they add between the two readings then counts twice, and never not at all.
+            others = await self._elsewhere(keys) if self._elsewhere else [0] * len(keys)
             found = await self._counts(keys)
-            for key, durable in zip(keys, found, strict=True):
-                self._tallies[key] = _Tally(durable)
+            for key, durable, elsewhere in zip(keys, found, others, strict=True):
+                self._tallies[key] = _Tally(durable, elsewhere=elsewhere)
                 self._rest(key)
         finally:
             for key in keys:
@@ -122,7 +142,7 @@ class History:
         for key in keys:
             tally = self._tallies[key]
             tally.in_flight += 1
-            ordinals[key] = tally.durable + tally.in_flight
+            ordinals[key] = tally.durable + tally.heard + tally.in_flight
         return ordinals
 
     def give_back(self, keys: Sequence[CountKey], counted: frozenset[RecordRef]) -> None:

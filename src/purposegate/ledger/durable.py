@@ -262,11 +262,18 @@ class DurableLedger:
 
         A file is read on the caller's thread: some 20 us a key, less than handing it to another thread costs.
         """
+        return await self._counted(keys, elsewhere=False)
+
+    async def counts_elsewhere(self, keys: Sequence[CountKey]) -> tuple[int, ...]:
+        """The same of all shards but this one: what other workers and gates have counted. Raises LedgerOutage."""
+        return await self._counted(keys, elsewhere=True)
+
+    async def _counted(self, keys: Sequence[CountKey], *, elsewhere: bool) -> tuple[int, ...]:
         self._require_here()
         tokens = [self._ring.token(key) for key in keys]
         if self._store.is_remote:
-            return tuple(await asyncio.to_thread(self._store.counts, tokens))
-        return tuple(self._store.counts(tokens))
+            return tuple(await asyncio.to_thread(self._store.counts, tokens, elsewhere=elsewhere))
+        return tuple(self._store.counts(tokens, elsewhere=elsewhere))
 
     def _require_here(self) -> None:
         if self._closed:

@@ -20,7 +20,7 @@ from purposegate.ledger import postgres_session as session
 from purposegate.ledger.merkle import EMPTY_ROOT, Frontier
 from purposegate.ledger.note import LogKey
 from purposegate.ledger.postgres_session import Address
-from purposegate.ledger.sqlite_store import SHARD_SHIFT
+from purposegate.ledger.sqlite_store import NO_SHARD, SHARD_SHIFT
 from purposegate.ledger.store import Batch, Head, StoreBusyError, StoreForkedError
 from purposegate.ledger.subtrees import Subtrees
 
@@ -103,7 +103,7 @@ class PostgresStore:
     @contextmanager
     def _transaction(self) -> Iterator[psycopg.Connection[Any]]:
         """BEGIN, then as `_committing`."""
-        self._writer.execute("BEGIN")
+        self._writer.execute("BEGIN", prepare=False)
         with self._committing():
             yield self._writer
 
@@ -114,10 +114,10 @@ class PostgresStore:
             yield
         except BaseException:
             with suppress(psycopg.Error):  # without a connection there is no transaction either
-                self._writer.execute("ROLLBACK")
+                self._writer.execute("ROLLBACK", prepare=False)
             raise
         self._warnings.clear()
-        done = self._writer.execute("COMMIT").statusmessage
+        done = self._writer.execute("COMMIT", prepare=False).statusmessage
         if (
             done != "COMMIT" or self._warnings
         ):  # it may warn of "canceling the wait for synchronous replication"
@@ -198,7 +198,7 @@ class PostgresStore:
     def _write(self, batch: Batch, recheck: Callable[[Sequence[bytes]], None]) -> None:
         db, first = self._writer, (self._shard << SHARD_SHIFT) + batch.seen.size
         with db.pipeline():
-            db.execute("BEGIN")
+            db.execute("BEGIN", prepare=False)
             moved = db.execute(_COMMIT, self._parameters(batch, first))
             again = db.execute(_REREAD, (first, first + len(batch.entries)), binary=True)
         settings = moved.fetchall()
@@ -305,13 +305,13 @@ class PostgresStore:
         )
         return found[0][0] if found else None
 
-    def counts(self, tokens: Sequence[bytes]) -> list[int]:
-        """How high each token stands. Waits for the network. Raises LedgerOutage."""
+    def counts(self, tokens: Sequence[bytes], *, elsewhere: bool = False) -> list[int]:
+        """How high each token stands; `elsewhere`: without this shard's part. Waits for the network. Raises LedgerOutage."""
         with self._outage("counters cannot be read"):
             found = dict(
                 self._read(
-                    "SELECT tok, sum(n)::bigint FROM counter WHERE tok = ANY(%b::bytea[]) GROUP BY tok",
-                    (list(tokens),),
+                    "SELECT tok, sum(n)::bigint FROM counter WHERE tok = ANY(%b::bytea[]) AND shard != %b GROUP BY tok",
+                    (list(tokens), self._shard if elsewhere else NO_SHARD),
                 )
             )
         return [found.get(token, 0) for token in tokens]

@@ -37,6 +37,8 @@ FULL = 2
 OLDEST_SQLITE = 3_051_003
 """The first 3.51 without the WAL-reset bug."""
 MINUTE_S = 60
+NO_SHARD = -1
+"""No shard has this number, so it leaves none out."""
 LOCK_WAIT_MS = 5_000
 """Longest wait for another worker's transaction; a group commit takes about one, so this is an outage."""
 CHECKPOINT_PAGES = 4_000
@@ -352,13 +354,16 @@ class SqliteStore:
         ).get
         return found or b""
 
-    def counts(self, tokens: Sequence[bytes]) -> list[int]:
-        """How high each token stands. Raises LedgerOutage."""
+    def counts(self, tokens: Sequence[bytes], *, elsewhere: bool = False) -> list[int]:
+        """How high each token stands; `elsewhere`: without this shard's part. Raises LedgerOutage."""
+        but = self._shard if elsewhere else NO_SHARD
         try:
             with self._reading:
                 one = self._reader.execute
                 return [
-                    one("SELECT coalesce(sum(n), 0) FROM counter WHERE tok = ?", (each,)).get
+                    one(
+                        "SELECT coalesce(sum(n), 0) FROM counter WHERE tok = ? AND shard != ?", (each, but)
+                    ).get
                     for each in tokens
                 ]
         except apsw.Error as error:

@@ -225,6 +225,28 @@ async def test_with_room_for_none_the_ledger_is_asked_each_time() -> None:
     assert (5,) == (await history.reserve(lookup(), [ONE])).ordinals
 
 
+async def test_what_others_count_is_heard_while_something_is_in_flight() -> None:
+    """A worker that always has a lookup of the record under way still hears what the others release."""
+    ledger = Ledger()
+    others = Counter[CountKey]()
+
+    async def elsewhere(keys: Sequence[CountKey]) -> tuple[int, ...]:
+        return tuple(others[key] for key in keys)
+
+    history = History(ledger.counts, elsewhere=elsewhere)
+    ordinals: list[int] = []
+    held = await history.reserve(lookup(), [ONE])
+    for _ in range(3):
+        others[count_key(lookup(), ONE)] += 1
+        ledger.durable[count_key(lookup(), ONE)] += 1
+        following = await history.reserve(lookup(), [ONE])
+        held.settle(frozenset())
+        held = following
+        ordinals += held.ordinals
+
+    assert [3, 4, 5] == ordinals
+
+
 Decide = Callable[[int], Awaitable[bool]]
 
 
