@@ -172,7 +172,6 @@ class Attempt:
             }
         if self.overridden is not None:
             fields["overridden"] = self.overridden.value
-        masked = self.mode is Mode.ENFORCE
         counted = self.kept if released and kind is not EntryKind.INTENT else []
         return Entry(
             kind=kind,
@@ -181,11 +180,21 @@ class Attempt:
             released=released,
             fields=fields,
             rows=[
-                *(evidence.row_fields(judged, released=released, masked=masked) for judged in self.kept),
+                *(
+                    evidence.row_fields(judged, released=released, hidden=self._hidden(judged))
+                    for judged in self.kept
+                ),
                 *(evidence.row_fields(judged, released=False) for judged in self.withheld),
             ],
             counts=evidence.count_keys(self.principal, match.action, counted) if match else (),
         )
+
+    def _hidden(self, judged: Judged) -> frozenset[str]:
+        """What this row's masks and the whole lookup's held back. Monitor mode finds masks and does not carry them out."""
+        if self.match is None or self.mode is Mode.MONITOR:
+            return frozenset()
+        asked = self.outcome.masks if self.outcome else frozenset[str]()
+        return self.match.hidden(judged.outcome.masks | asked)
 
     @property
     def family(self) -> Family | None:

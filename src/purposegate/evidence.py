@@ -164,13 +164,12 @@ def identity_row(identity: Identity) -> dict[str, Any]:
     }
 
 
-def row_fields(judged: Judged, *, released: bool, masked: bool = True) -> dict[str, Any]:
+def row_fields(judged: Judged, *, released: bool, hidden: frozenset[str] = frozenset()) -> dict[str, Any]:
     """One record of the answer: released or withheld, which fields, which ties, which sight of it.
 
-    `masked` is false in monitor mode, where masks are found and not carried out.
+    `hidden` are the fields and mask words that were held back from a row that was released.
     """
     outcome, row = judged.outcome, judged.row
-    hidden = outcome.masks if masked else frozenset[str]()
     return {
         "kind": row.record.kind,
         "id": row.record.id,

@@ -183,6 +183,10 @@ class Match(Protocol):
         """Whether a criterion, sort key or free text of the request reads a field that these masks name or group."""
         ...
 
+    def hidden(self, masks: frozenset[str]) -> frozenset[str]:
+        """These mask words and every field they cover, for the entry. Raises nothing: an unknown word is itself alone."""
+        ...
+
     def request(self, page: Page) -> Request:
         """What to send upstream for this page: canonical, hop-by-hop and conditional headers gone, HEAD as GET."""
         ...

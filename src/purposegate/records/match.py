@@ -83,6 +83,10 @@ class RouteMatch:
         """Whether a criterion, sort key or free text reads a masked field. Raises `AnswerOutage` on an unknown word."""
         return not self.of.kind.covered(masks).isdisjoint(self.asked.touched)
 
+    def hidden(self, masks: frozenset[str]) -> frozenset[str]:
+        """These mask words and every column they cover."""
+        return masks.union(*(self.of.kind.masks.get(word, ()) for word in masks))
+
     def request(self, page: Page) -> Request:
         """What goes upstream for a page: one spelling of path and query, nothing that could make the answer unjudgeable."""
         pairs = [*self.asked.sent, *self.of.parameters.always]

@@ -68,6 +68,9 @@ class View:
     def touches(self, masks: frozenset[str]) -> bool:
         return False
 
+    def hidden(self, masks: frozenset[str]) -> frozenset[str]:
+        return masks
+
     def request(self, page: Page) -> Request:
         return self.asked
 
