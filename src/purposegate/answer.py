@@ -101,7 +101,7 @@ async def _fill(attempt: Attempt, upstream: Upstream, held: Held, page: Page) ->
     """Judge page after page until the list is as long as the first page was, and one releasable row further."""
     match, gathered = _match(attempt), Gathered(headers=held.headers)
     size, wanted_ids = 0, frozenset(match.records)
-    for _ in range(attempt.snapshot.refill_pages):
+    for left in reversed(range(attempt.snapshot.refill_pages)):
         sheet = match.read(held)
         if gathered.first is None:
             gathered.first, size = sheet, len(sheet.rows)
@@ -119,6 +119,8 @@ async def _fill(attempt: Attempt, upstream: Upstream, held: Held, page: Page) ->
         if not sheet.next_token:
             return gathered
         page = Page(sheet.next_token)
+        if not left:
+            break
         held = await _ask(attempt, upstream, page)
         if held.status != HTTP_OK:
             raise UpstreamOutage(Reason.UPSTREAM_FAILED, f"status {held.status} on a further page")

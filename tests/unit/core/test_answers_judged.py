@@ -7,7 +7,7 @@ import pytest
 from gates import MINE, Gated, World, behind
 from hostile import JSON, HostileApp, row_page, table_page
 from purposegate.gate import Parts
-from purposegate.model import EntryKind
+from purposegate.model import EntryKind, Mode
 from purposegate.reasons import Reason
 
 pytestmark = pytest.mark.anyio
@@ -292,3 +292,26 @@ async def test_a_list_of_withheld_rows_looks_like_an_empty_one(world: World, par
     _, empty = await answer_of(world, parts, HostileApp(table_page([])), "/people/person.json")
 
     assert empty.content == withheld.content
+
+
+async def test_a_list_is_not_filled_up_for_ever(world: World, parts: Parts) -> None:
+    """A records system that never runs out of withheld rows is asked so often and no more; the list can be gone on with."""
+    app = HostileApp(table_page([world.both.records[world.cast.relative]], next_token="more"))
+    gated = behind(world, app, parts, refill_pages=3)
+    answer = await gated.ask("/people/person.json")
+
+    assert (200, [], 3) == (answer.status_code, answer.json()["rows"], len(app.asked))
+    assert answer.json()["next"]
+
+
+async def test_monitor_mode_tells_a_missing_record_from_an_outage(world: World, parts: Parts) -> None:
+    """Law 10: what enforcing would have answered 404 is on record as that."""
+    app = HostileApp(b"no such page", status=404, headers=[(b"content-type", b"text/html")])
+    gated = behind(world, app, parts, modes={"default": Mode.MONITOR})
+    answer = await gated.ask(world.path(world.cast.suspect))
+
+    assert (404, EntryKind.RELEASE, 404) == (
+        answer.status_code,
+        gated.entries[-1].kind,
+        gated.entries[-1].fields["status"],
+    )
