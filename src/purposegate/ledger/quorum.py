@@ -3,8 +3,10 @@
 import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 from purposegate.errors import EvidenceError, EvidenceMalformed, SettingsError
 from purposegate.ledger.checkpoint import Checkpoint
@@ -28,6 +30,17 @@ class WitnessPlace:
     key: WitnessKey
     url: str
     ca: Path | None = None
+
+    @property
+    def is_private(self) -> bool:
+        """Whether nobody on the way can speak for the witness: https, or this host itself."""
+        try:
+            parts = urlsplit(self.url)
+            if parts.scheme == "https":
+                return bool(parts.hostname)
+            return parts.scheme == "http" and ip_address(parts.hostname or "").is_loopback
+        except ValueError:  # no address at all, or a name: names are looked up, and may lead elsewhere
+            return False
 
     def tls(self) -> ssl.SSLContext | bool:
         """What httpx verifies a server by."""
@@ -92,6 +105,10 @@ class Witnesses:
                 f"ledger.max_unwitnessed_s: want at least {ROUNDS} times `witness_every_s`, or every round would be a gap"
             )
         for place in self.places:
+            if not place.is_private:
+                raise SettingsError(
+                    f"witness {place.key.name}: want https, or http on this host alone: anybody on the way could stop the gate"
+                )
             try:
                 place.tls()
             except OSError as error:

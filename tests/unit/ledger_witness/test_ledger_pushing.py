@@ -435,3 +435,29 @@ def test_cosigned_heads_of_one_minute_do_not_pile_up(path: Path) -> None:
     store.close()
 
     assert [40, 49] == [size for size, note in heads(path) if note.startswith(b"note")]
+
+
+@pytest.mark.parametrize(
+    ("url", "taken"),
+    [
+        ("https://witness.example.org/", True),
+        ("http://127.0.0.1:8470/", True),
+        ("http://[::1]:8470", True),
+        ("http://witness.example.org/", False),
+        ("http://10.0.0.7/", False),
+        ("http://127.0.0.1.example.org/", False),
+        ("ftp://127.0.0.1/", False),
+        ("https:///nowhere", False),
+        ("http://[::1", False),
+        ("http://localhost:8470/", False),
+    ],
+)
+def test_nobody_on_the_way_may_speak_for_a_witness(url: str, taken: bool) -> None:
+    """A plain 409 stops a gate, so plain http is taken on this host alone."""
+    refused = False
+    try:
+        Witnesses.read([(url, str(KEYS[0]), None)], None)
+    except SettingsError as error:
+        refused = "want https" in str(error)
+
+    assert taken is not refused
