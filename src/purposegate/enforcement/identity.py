@@ -102,7 +102,8 @@ def _key_set(text: bytes) -> KeySet:
     content = orjson.loads(text)
     if not isinstance(content, dict) or not isinstance(content.get("keys"), list) or not content["keys"]:
         raise ValueError("want a JSON object with a list of keys")
-    return KeySet.import_key_set(content)
+    keys: Any = content  # of what type each key is, import_key_set finds out
+    return KeySet.import_key_set(keys)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
