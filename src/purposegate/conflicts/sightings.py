@@ -104,8 +104,9 @@ class Sightings:
     def candidates(self, entry: RegisterEntry, after: Mapping[int, int]) -> list[Where]:
         """Past rows of the entry's principal worth weighing, in order; of each shard those from its number in `after` on."""
         found: set[tuple[int, int]] = set()
+        sizes = self.sizes()
         for token in self._tokens.of(entry.principal, entry_keys(entry)):
-            for shard, size in self.sizes().items():
+            for shard, size in sizes.items():
                 base = shard << SHARD_SHIFT
                 found.update(
                     self._db.execute(

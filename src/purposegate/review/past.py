@@ -16,6 +16,12 @@ from purposegate.ledger.verdict import Progress
 from purposegate.model import Address, Identity, Name, RecordRef
 
 BATCH = 2_048
+FREE_TEXT = "*"
+"""What evidence calls the free text of a search."""
+SEARCHED = RecordRef("search", "")
+"""What stands for the record where somebody was searched for by name."""
+
+_Seen = tuple[RecordRef, tuple[Identity, ...], bool]
 
 
 class Past:
@@ -78,9 +84,10 @@ def catch_up(past: Past, sightings: Sightings, progress: Progress | None = None)
 
 
 def rows_of(shard: int, name: str, number: int, leaf: Leaf, payload: Payload) -> Iterator[PastRow]:
-    """The records of one entry: those of its rows, or, where it has none, those that the request named.
+    """The records of one entry: those of its rows, or, where it has none, those that the request named; and its free text.
 
-    Entries that are no lookups have neither. Values of another shape than the gate's are passed over, never an error.
+    Free text of a given name and a surname is a look at whoever bears them, also where nobody was found. Entries that are no
+    lookups have none of these. Values of another shape than the gate's are passed over, never an error.
     """
     fields = payload.fields
     principal = _text(fields, "principal")
@@ -88,8 +95,12 @@ def rows_of(shard: int, name: str, number: int, leaf: Leaf, payload: Payload) ->
         return
     rows = [row for row in map(_row, payload.rows) if row]
     named = _lists(fields.get("records"))
-    asked = [(RecordRef(*one), (), False) for one in named if len(one) == 2 and all(map(_is_text, one))]  # noqa: PLR2004
-    for place, (record, subjects, released) in enumerate(rows or asked):
+    asked: list[_Seen] = [
+        (RecordRef(*one), (), False)
+        for one in named
+        if len(one) == len(RecordRef._fields) and all(map(_is_text, one))
+    ]
+    for place, (record, subjects, released) in enumerate([*(rows or asked), *_searched(fields)]):
         yield PastRow(
             shard=shard,
             shard_name=name,
@@ -110,7 +121,15 @@ def rows_of(shard: int, name: str, number: int, leaf: Leaf, payload: Payload) ->
         )
 
 
-def _row(row: Any) -> tuple[RecordRef, tuple[Identity, ...], bool] | None:
+def _searched(fields: Mapping[str, Any]) -> Iterator[_Seen]:
+    """Whom the free text of a search names. Criteria by field are not read: which field is a name, only records.yaml knows."""
+    criteria = fields.get("criteria")
+    text = _text(criteria, FREE_TEXT) if isinstance(criteria, Mapping) else ""
+    if len(text.split()) > 1:
+        yield SEARCHED, (Identity(names=(Name(surname=text),)),), False
+
+
+def _row(row: Any) -> _Seen | None:
     match row:
         case {"kind": str(kind), "id": str(identifier)}:
             subjects = [_identity(one) for one in row.get("subjects") or () if isinstance(one, Mapping)]

@@ -21,7 +21,8 @@ from purposegate.errors import SettingsError
 from purposegate.ledger.reading import ReadingDeclared
 from purposegate.ledger.sqlite_reader import SqliteReader
 from purposegate.ledger.verify import verify_file
-from purposegate.review.watcher.copy import CopyRefused
+from purposegate.review.watcher import watching
+from purposegate.review.watcher.copy import CopyRefused, require_whole
 from purposegate.review.watcher.watching import Watcher
 
 ROOT = Path(__file__).parents[3]
@@ -144,6 +145,27 @@ def test_refused_lookup_is_found_by_the_record_that_it_named(
     one.cycle(ship(live, copy), key_file)
 
     assert [(False, [["record-id", 60.0]])] == [(body["released"], body["table"]) for body in bodies(one)]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("jordan quillfeather", ["candidate"]),
+        ("Quillfeather, Jordan", ["candidate"]),
+        ("quillfeather", []),
+        ("jordan smith", []),
+    ],
+)
+def test_search_that_found_nobody_is_raised(
+    tmp_path: Path, live: Path, copy: Path, key_file: Path, text: str, found: list[str]
+) -> None:
+    """Free text that names the man, given name and surname, is a candidate though no record came of it."""
+    write_ledger(live, [lookup(5, who="E5", rows=[], fields={"records": [], "criteria": {"*": text}})])
+    one = watcher(tmp_path)
+    one.take(write_entries(tmp_path / "i.csv", {**COVERT, "principal": "E5"}), READER)
+    one.cycle(ship(live, copy), key_file)
+
+    assert found == [body["tier"] for body in bodies(one)]
 
 
 def test_hits_and_readings_stand_in_the_chain(tmp_path: Path, copy: Path, key_file: Path) -> None:
@@ -283,6 +305,27 @@ def test_serving_database_is_refused(
         holder.communicate()
 
     assert 5 == one.cycle(copy, key_file).read
+
+
+def test_copy_exchanged_while_read_is_refused(
+    tmp_path: Path, live: Path, copy: Path, key_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A copy put in place between verifying and matching was not verified: nothing of it is kept, and the next cycle reads it."""
+    one = watcher(tmp_path)
+    one.take(write_entries(tmp_path / "i.csv", COVERT), READER)
+
+    def exchange(*arguments: Any) -> None:
+        require_whole(*arguments)
+        write_ledger(live, [lookup(5, GANG_MEMBER)])
+        ship(live, copy)
+
+    monkeypatch.setattr(watching, "require_whole", exchange)
+    with pytest.raises(CopyRefused, match="exchanged"):
+        one.cycle(copy, key_file)
+    assert [] == bodies(one)
+    monkeypatch.undo()
+
+    assert (6, 3) == ((done := one.cycle(copy, key_file)).read, done.hits)
 
 
 def test_wrong_key_is_refused(tmp_path: Path, copy: Path) -> None:

@@ -155,6 +155,13 @@ def welch(one: list[float], other: list[float]) -> tuple[float, float]:
     return (statistics.fmean(one) - statistics.fmean(other)) / error, error
 
 
+def test_welch_is_what_it_says() -> None:
+    """The statistic of two small samples, worked by hand: means 2.5 and 5, variances 5/3 and 20/3."""
+    t, error = welch([1, 2, 3, 4], [2, 4, 6, 8])
+
+    assert (-2.5 / math.sqrt(25 / 12), math.sqrt(25 / 12)) == pytest.approx((t, error))
+
+
 def test_timing_tells_nothing(
     both: tuple[Arm, Arm], walked: object, soak: bool, request: pytest.FixtureRequest
 ) -> None:

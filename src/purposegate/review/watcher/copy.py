@@ -69,7 +69,7 @@ def _is_open(path: Path) -> bool:
     if ask is None:
         return False
     start, length = _LOCK_BYTES
-    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         answer = fcntl.fcntl(
             descriptor, ask, struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, start, length, 0)

@@ -5,7 +5,7 @@ In clear stand only counts, keyed tokens, and the positions in the ledger; every
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -202,7 +202,7 @@ class Store:
 
 
 @contextmanager
-def alone(folder: Path) -> Any:
+def alone(folder: Path) -> Iterator[None]:
     """Hold the watcher's home: one process at a time imports, matches or reads. Raises SettingsError."""
     try:
         lock = Lock(folder / "watcher.lock")

@@ -4,7 +4,7 @@ The cycle does the same whether or not there are covert entries: it verifies the
 indexes it. Only then are entries, if any, weighed against what shares a token with them.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 from zoneinfo import ZoneInfo
+
+import apsw
 
 from purposegate.conflicts.lookback import LookBack, PastHit
 from purposegate.conflicts.relations import Relations
@@ -117,11 +119,11 @@ class Watcher:
                 require_whole(ledger, key_file, known, policy)
             reader = SqliteReader(ledger)
             try:
-                done = self._match(store, reader, keys.load(key_file))
-                if stamp(ledger) != before:
-                    raise CopyRefused(
-                        f"{ledger}: was exchanged while it was read; rename a finished copy over it"
-                    )
+                done = self._match(store, reader, keys.load(key_file), lambda: stamp(ledger) == before)
+            except apsw.Error as error:
+                raise CopyRefused(
+                    f"{ledger}: it, or the store, cannot be read: {type(error).__name__}"
+                ) from error
             finally:
                 reader.close()
             self._verified = (before, policy)
@@ -129,7 +131,9 @@ class Watcher:
                 self._write_hits(store, chain)
         return done
 
-    def _match(self, store: Store, reader: SqliteReader, ring: keys.KeyRing) -> Cycle:
+    def _match(
+        self, store: Store, reader: SqliteReader, ring: keys.KeyRing, is_unchanged: Callable[[], bool]
+    ) -> Cycle:
         known = store.positions()
         positions = continues(reader, known)
         past = Past(reader, ring)
@@ -149,6 +153,9 @@ class Watcher:
                     if hit:
                         name = [entry.id, row.lookup_id, *row.record, model]
                         found.append((name, hit_body(hit, model=model, entry_number=each.number)))
+            if not is_unchanged():
+                sightings.clear()  # what it took from the other file was not verified
+                raise CopyRefused("the copy was exchanged while it was read; rename a finished copy over it")
         finally:
             sightings.close()
         added = store.advance(positions, found, kept, model)
