@@ -190,3 +190,40 @@ def test_the_error_of_a_malformed_output_does_not_echo_it() -> None:
         read_outputs([Output(ALLOW, {"mask": "Jane Roe"})], RULES)
 
     assert "Jane" not in str(caught.value)
+
+
+ACCEPTING = Output(ALLOW, {"accepts": ["relative"]})
+
+
+@pytest.mark.parametrize("allowed", [False, None, 1, "yes", "EFFECT_ALLOW"])
+def test_only_true_is_an_allow(allowed: Any) -> None:
+    """Law 2: whatever else stands where the effect must be refuses, in the plain answer and in one about a tie.
+
+    A deny beside an allow rule's output is real: Cerbos gives the outputs of every rule that was active.
+    """
+    good, bad = Answer(allowed=True, outputs=(ACCEPTING,)), Answer(allowed=allowed, outputs=(ACCEPTING,))
+
+    assert outcome(good, [(tie("relative"), good)], frozenset()).released
+    assert (Reason.POLICY_REFUSED,) == outcome(bad, [(tie("relative"), good)], frozenset()).reasons
+    assert (Reason.CONFLICT,) == outcome(good, [(tie("relative"), bad)], frozenset()).reasons
+
+
+def test_what_an_answer_about_a_tie_demands_binds() -> None:
+    """Law 9: an obligation or a mask that only the tie brings is the record's all the same."""
+    demanding = Output(ALLOW, {"accepts": ["relative"], "obligations": ["approve"], "mask": ["address"]})
+    found = outcome(
+        Answer(allowed=True),
+        [(tie("relative"), Answer(allowed=True, outputs=(demanding,)))],
+        frozenset({Obligation.FLAG}),
+    )
+
+    assert ((Reason.OBLIGATION_UNMET,), {"address"}) == (found.reasons, found.masks)
+
+
+@pytest.mark.parametrize(
+    "value", [{"accepts": [""]}, {"mask": [""]}, {"obligations": [""]}, {"reason": ""}, {"notify": ""}]
+)
+def test_an_empty_word_says_nothing_and_refuses(value: Any) -> None:
+    """Law 9: a policy that computed nothing where a word must stand did not mean to allow."""
+    with pytest.raises(PdpOutage):
+        read_outputs([Output(ALLOW, value)], RULES)
