@@ -178,3 +178,19 @@ def test_unrecorded_reading_shows_nothing(world: World, words: Sequence[str]) ->
 def test_unknown_names_are_usage_errors(world: World, words: Sequence[str]) -> None:
     """An entry that the register lacks, a record without its kind."""
     assert 2 == run(world, *words).exit_code
+
+
+def test_association_learnt_years_later(world: World) -> None:
+    """The published case: nine lookups of one person over two years, the tie entered afterwards: all nine, none of them known."""
+    friend = somebody("Jordan", "Quillfeather", "1993-06-17")
+    quarters = [datetime(2024 + month // 12, month % 12 + 1, 5, 9, tzinfo=UTC) for month in range(0, 27, 3)]
+    lookups = [lookup(10 + at, friend, who="T1003", record="90", at=when) for at, when in enumerate(quarters)]
+    write_ledger(world.home / "purposegate.db", lookups)
+    run(world, "lookback")
+    register = world.home / "register.csv"
+    row = "C-9,T1003,associate,vetting,Jordan|Quillfeather,1993-06-17,,,,,2024-02-01,,2026-11-20,\n"
+    register.write_text(register.read_text(encoding="utf-8") + row, encoding="utf-8")
+    hits = found(run(world, "lookback", "--format", "json"))
+
+    assert [("C-9", "before_known")] * 9 == [(hit["entry"], hit["knowledge"]) for hit in hits]
+    assert ["before_relationship"] + ["during"] * 8 == [hit["timing"] for hit in hits]
