@@ -5,14 +5,21 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import uvicorn
 from click.testing import CliRunner
 
 from purposegate.cli._witness import witness
+from purposegate.ledger.cosignature import WitnessSigner
+from purposegate.ledger.policy import Policy
 from purposegate.ledger.sqlite_reader import SqliteReader
+from purposegate.ledger.witness import Witness, witness_app
+from purposegate.ledger.witness_store import WitnessStore
 
 ROOT = Path(__file__).parents[1]
 COMMAND = [sys.executable, "-c", "from purposegate.cli import main; main()", "ledger", "witness"]
@@ -40,6 +47,7 @@ class RunningWitness:
             self.port = listening.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self._process: subprocess.Popen[str] | None = None
+        self._thread: threading.Thread | None = None
 
     def know(self, *logs: str) -> None:
         """Witness these logs from the next start on."""
@@ -77,3 +85,27 @@ class RunningWitness:
             yield self
         finally:
             self.kill()
+
+
+class LocalWitness(RunningWitness):
+    """The same witness over the same HTTP in a thread of the test: for tests that are not about its death."""
+
+    def start(self) -> None:
+        """Serve; requests wait in the backlog until it has started."""
+        signer = WitnessSigner.parse((self.folder / "w.key").read_text(encoding="ascii").strip())
+        logs = [log.key for log in Policy.parse((self.folder / "policy").read_bytes()).logs]
+        self._store = WitnessStore(self.folder / "w.db", vkey=self.vkey, origins=[key.name for key in logs])
+        app = witness_app(Witness(signer, logs, self._store, time.time))
+        self._server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, access_log=False))
+        self._listening = socket.create_server(("127.0.0.1", self.port))
+        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._listening]})
+        self._thread.start()
+
+    def kill(self) -> None:
+        """End it, in order. Idempotent."""
+        if self._thread is not None:
+            self._server.should_exit = True
+            self._thread.join()
+            self._listening.close()
+            self._store.close()
+            self._thread = None

@@ -29,7 +29,7 @@ from purposegate.ledger.sqlite_store import SqliteStore
 from purposegate.ledger.verdict import Evidence
 from purposegate.ledger.verify import verify_file
 from purposegate.model import EntryKind
-from witnesses import RunningWitness, vkeys
+from witnesses import LocalWitness, RunningWitness, vkeys
 
 HASTE: dict[str, Any] = {"every_s": 0.05}
 
@@ -44,6 +44,15 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def witness(tmp_path: Path, path: Path) -> Iterator[RunningWitness]:
     """A witness that knows the ledger's shard, running."""
+    made = LocalWitness(tmp_path / "psd")
+    made.know(*vkeys(path))
+    with made.running():
+        yield made
+
+
+@pytest.fixture
+def process(tmp_path: Path, path: Path) -> Iterator[RunningWitness]:
+    """The same in a process of its own, which can be killed."""
     made = RunningWitness(tmp_path / "psd")
     made.know(*vkeys(path))
     with made.running():
@@ -81,7 +90,7 @@ def heads(path: Path) -> list[tuple[int, bytes]]:
 def kinds(path: Path) -> list[str]:
     reader = SqliteReader(path)
     try:
-        return [read_leaf(each.leaf).kind for each in reader.entries(1, 0, 1 << 30)]
+        return [read_leaf(each.leaf).kind for each in reader.entries(1, 0, reader.shards()[0].head.size)]
     finally:
         reader.close()
 
@@ -91,7 +100,7 @@ def events(path: Path) -> list[str]:
     reader = SqliteReader(path)
     try:
         opener = Opener(load(path.with_name(path.name + ".keys")), reader.shards())
-        found = [opener.payload(1, each) for each in reader.entries(1, 0, 1 << 30)]
+        found = [opener.payload(1, each) for each in reader.entries(1, 0, reader.shards()[0].head.size)]
         return [each.fields["event"] for each in found if each and "limit_s" in each.fields]
     finally:
         reader.close()
@@ -124,7 +133,7 @@ def test_two_witnesses_cosign_one_and_the_same_head(
     path: Path, witness: RunningWitness, tmp_path: Path
 ) -> None:
     """A policy that wants both finds both under one note, while entries keep coming."""
-    other = RunningWitness(tmp_path / "ico", "witness.example.net/ico")
+    other = LocalWitness(tmp_path / "ico", "witness.example.net/ico")
     other.know(*vkeys(path))
     with other.running(), open_ledger(path) as ledger:
         ledger.push_to(asked(witness, other))
@@ -137,22 +146,22 @@ def test_two_witnesses_cosign_one_and_the_same_head(
 
 
 def test_killed_witness_is_pushed_to_again(
-    path: Path, witness: RunningWitness, monkeypatch: pytest.MonkeyPatch
+    path: Path, process: RunningWitness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Appends go on while it is down; once it is back it gets a proof from where it stood."""
     monkeypatch.setattr(pushing, "LAST_RETRY_S", 0.2)
     with open_ledger(path) as ledger:
-        ledger.push_to(asked(witness))
+        ledger.push_to(asked(process))
         for number in range(1, 40):
             ledger.append_wait(entry(number))
         until(lambda: witnessed(ledger))
-        witness.kill()
+        process.kill()
         for number in range(40, 80):
             ledger.append_wait(entry(number))
         until(lambda: bool(ledger.witness_states[0].trouble))
-        witness.start()
+        process.start()
         until(lambda: witnessed(ledger))
-    report = verify_file(path, evidence(path, witness))
+    report = verify_file(path, evidence(path, process))
 
     assert (0, [80]) == (report.exit_code, [shard.witnessed for shard in report.shards])
 
@@ -168,7 +177,7 @@ def test_gap_begins_and_ends_with_an_entry(
         witness.kill()
         until(lambda: EntryKind.WITNESS_GAP in kinds(path))
         witness.start()
-        until(lambda: kinds(path).count(EntryKind.WITNESS_GAP) == 2)
+        until(lambda: kinds(path).count(EntryKind.WITNESS_GAP) >= 2)
 
     assert ["unwitnessed", "witnessed-again"] == events(path)[:2]
     assert 0 == verify_file(path).exit_code
@@ -297,7 +306,7 @@ def test_rewritten_ledger_is_caught_by_its_witness(
 
 def test_witness_that_does_not_know_the_log_is_no_contradiction(path: Path, tmp_path: Path) -> None:
     """Somebody else's witness answers 404: trouble, told, and nothing stops."""
-    stranger = RunningWitness(tmp_path / "other")
+    stranger = LocalWitness(tmp_path / "other")
     stranger.know(*vkeys(_another(tmp_path)))
     with stranger.running(), open_ledger(path) as ledger:
         ledger.push_to(asked(stranger))
