@@ -79,6 +79,8 @@ def test_bad_lines_are_named(tmp_path: Path, form: str, change: Mapping[str, str
         '{"id": 1}',
         '{"names": ["Ann|Archer"]}',
         '{"unknown": "x"}',
+        json.dumps(COVERT)[:-1] + ', "id": "i3"}',
+        json.dumps({**COVERT, "names": "Ann|\ud800"}),
         json.dumps({**COVERT, "names": "x" * 2001}),
         json.dumps({**COVERT, "names": "Ann|\nArcher"}),
         json.dumps({**COVERT, "names": "Ann|\u202eArcher"}),

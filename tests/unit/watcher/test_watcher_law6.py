@@ -166,7 +166,6 @@ def test_timing_tells_nothing(
     both: tuple[Arm, Arm],
     walked: object,
     soak: bool,
-    request: pytest.FixtureRequest,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Lookups of the covert entry's own person take as long with the full store in place as with the empty one.

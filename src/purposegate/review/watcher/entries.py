@@ -89,7 +89,7 @@ def _read_json_lines(path: Path, now: datetime) -> Table:
 
 def _take(table: Table, number: int, text: bytes) -> None:
     try:
-        found = json.loads(text)
+        found = json.loads(text, object_pairs_hook=_each_once)
     except (ValueError, RecursionError):
         table.fault(number, "(line)", OBJECT)
         return
@@ -107,6 +107,14 @@ def _take(table: Table, number: int, text: bytes) -> None:
             table.fault(number, column, "text without control characters or line breaks")
     if len(table.faults) == faults:
         table.lines.append(Line(number, {column: cell.strip() for column, cell in cells.items()}))
+
+
+def _each_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """An object none of whose names comes twice: which of the two was meant, nobody can say. Raises ValueError."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError
+    return found
 
 
 def entry_of(
