@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -46,7 +46,8 @@ class PostgresServer:
 
     _numbers = count()
 
-    def __init__(self) -> None:
+    def __init__(self, of: "PostgresServer | None" = None) -> None:
+        """Make its files: new ones, or a standby's of another server that runs."""
         self.home = Path(tempfile.mkdtemp(prefix="pg-"))  # short: a socket's path has at most 107 bytes
         self.files = self.home / "data"
         # The server refuses to run as root.
@@ -55,19 +56,24 @@ class PostgresServer:
             account = pwd.getpwnam(self._user)
             os.chown(self.home, account.pw_uid, account.pw_gid)
         self._process: subprocess.Popen[bytes] | None = None
-        self._run("initdb", "--pgdata", self.files, "--auth", "trust", "--username", "postgres", "--data-checksums",
+        if of:
+            self.run("pg_basebackup", "--pgdata", self.files, "--host", of.home, "--username", "postgres",
+                     "--write-recovery-conf", "--checkpoint", "fast", "--no-sync")  # fmt: skip
+            return
+        self.run("initdb", "--pgdata", self.files, "--auth", "trust", "--username", "postgres", "--data-checksums",
                   "--no-sync", "--encoding", "UTF8", "--locale", "C")  # fmt: skip
 
-    def _run(self, program: str, *words: str | Path) -> None:
+    def run(self, program: str, *words: str | Path) -> None:
+        """Run one of PostgreSQL's own programs. Raises RuntimeError with what it said."""
         done = subprocess.run(
             [programs() / program, *words], user=self._user, cwd=self.home, capture_output=True, check=False
         )
         if done.returncode:
             raise RuntimeError(f"{program}: {done.stderr.decode(errors='replace')}")
 
-    def start(self, **settings: str) -> None:
-        """Start it and wait until it takes connections."""
-        words = [f"--{name}={value}" for name, value in {**SETTINGS, **settings}.items()]
+    def start(self, **settings: str | None) -> None:
+        """Start it and wait until it takes connections. A setting that is None is left to the server."""
+        words = [f"--{name}={value}" for name, value in {**SETTINGS, **settings}.items() if value is not None]
         with (self.home / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [programs() / "postgres", "-D", self.files, "-k", self.home, *words],
@@ -87,14 +93,17 @@ class PostgresServer:
     def kill(self) -> None:
         """End the server by kill -9, with everything under it, at once, as when the machine dies."""
         assert self._process
+        os.kill(self._process.pid, signal.SIGSTOP)  # so that no child is born while they are counted
         children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
         for pid in (self._process.pid, *map(int, children)):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self._process.wait()
+        while any(map(_runs, children)):  # until then they hold the memory that the next one wants
+            sleep(0.005)
 
     def stop(self) -> None:
-        """An orderly stop."""
+        """Stop it in good order, without waiting for sessions."""
         assert self._process
         self._process.send_signal(signal.SIGINT)
         self._process.wait()
@@ -114,6 +123,18 @@ class PostgresServer:
         connection = psycopg.connect(self.url(database), autocommit=True)
         connection.execute("SET search_path = purposegate_ledger")
         return connection
+
+    def keep_files(self) -> Callable[[], None]:
+        """What puts a stopped server's files back to how they are now."""
+        kept = self.home / "kept"
+        shutil.rmtree(kept, ignore_errors=True)
+        subprocess.run(["cp", "--archive", self.files, kept], check=True)
+
+        def put_back() -> None:
+            shutil.rmtree(self.files)
+            subprocess.run(["cp", "--archive", kept, self.files], check=True)
+
+        return put_back
 
     def execute(self, database: str, *statements: str, arguments: Sequence[object] = ()) -> list[Any]:
         """Statements of a superuser; returns the rows of the last one."""
@@ -153,3 +174,11 @@ class PostgresServer:
         with self.admin("postgres") as connection:
             for statement in ("DROP DATABASE {0} WITH (FORCE)", "ALTER DATABASE {1} RENAME TO {0}"):
                 connection.execute(sql.SQL(statement).format(sql.Identifier(database), sql.Identifier(other)))
+
+
+def _runs(pid: str) -> bool:
+    """Whether a process is there and not merely waiting to be reaped."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False

@@ -35,8 +35,14 @@ class PostgresSite(Site):
         return self.folder / "l.keys.signer"
 
     def open(self, **changes: Any) -> DurableLedger:
-        given = {"origin": ORIGIN, "key_file": self.key_file, "limits": NO_MARGIN, **changes}
-        return open_postgres(self.url, **given)
+        given = {
+            "url": self.url,
+            "origin": ORIGIN,
+            "key_file": self.key_file,
+            "limits": NO_MARGIN,
+            **changes,
+        }
+        return open_postgres(**given)
 
     def opening(self) -> str:
         return (

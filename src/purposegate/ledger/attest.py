@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from threading import Event, Thread
 
-from purposegate.errors import PurposegateError
+from purposegate.errors import EvidenceError
 from purposegate.ledger.merkle import consistency_proof
 from purposegate.ledger.pending import SignedHead
 from purposegate.ledger.signing import HeadSigner
@@ -77,7 +77,7 @@ class HeadKeeper:
                 head.size, head.root, lambda old, new: consistency_proof(old, new, self._subtrees)
             )
             self._keep(SignedHead(head.size, note, int(time.time())))
-        except PurposegateError as error:
+        except EvidenceError as error:
             self.fault = str(error)
             self._disown(f"the store contradicts the last signed head: {error}")
             LOG.critical("The ledger contradicts its own last signed head: %s", error)
