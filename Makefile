@@ -1,5 +1,5 @@
 # Every target sets up what it needs, so each works as the first command on a fresh clone.
-# Wanted on the machine: python3 >= 3.11 with venv, npm (Linux x86-64) or cerbos >= 0.55 on PATH, make. .ci/run installs them on Debian.
+# Wanted on the machine: python3 >= 3.11 with venv, npm (Linux x86-64) or cerbos >= 0.55 on PATH, make, strace (tests). .ci/run installs them on Debian.
 PYTHON ?= python3
 BIN := .venv/bin
 PIP = -m pip --quiet --quiet --disable-pip-version-check
