@@ -81,7 +81,7 @@ SLIPS = {
     ),
     "an unknown relation compared": Slip(
         PERSON, SELF, SELF.replace("self", "selves"), 'conflict == "selves"',
-        "resourcePolicy.rules.8.condition.match.expr", "conflict: a relation of conflicts.yaml, or none",
+        "resourcePolicy.rules.9.condition.match.expr", "conflict: a relation of conflicts.yaml, or none",
     ),
     "an unknown relation accepted": Slip(
         PERSON, STOP, STOP.replace("V.accepted_by_default", '["neighbor"]'), "ruleActivated",

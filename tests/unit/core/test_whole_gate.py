@@ -361,3 +361,15 @@ async def test_what_was_swapped_out_goes_down_once_and_after_its_last_lookup(
 
     assert ([], ["first", "second"]) == (before, retired)
     assert (200, "first") == (answer.status_code, gated.entries[-2].fields["snapshot_digest"])
+
+
+async def test_searching_for_one_person_for_ever_is_stopped_too(
+    world: World, records_system: ASGIApp, parts: Parts
+) -> None:
+    """A search that shows one record is no way around the limit on views: past its own limit the row stays behind."""
+    gated = behind(world, records_system, parts)
+    record = world.both.record_id(list(world.both.records)[700])
+    path = f"/people/person.json?rec_id={record}&_size=1"
+    shown = [len((await gated.ask(path, **OWEN)).json()["rows"]) for _ in range(50)]
+
+    assert [1] * 39 + [0] * 11 == shown
