@@ -23,8 +23,6 @@ sys.path.append(str(ROOT / "tests"))  # where the test server of PostgreSQL is
 
 from benchmarks.ledger_world import (  # noqa: E402
     CASES,
-    NO_MARGIN,
-    ORIGIN,
     PRINCIPALS,
     RECORDS,
     START,
@@ -35,10 +33,10 @@ from benchmarks.ledger_world import (  # noqa: E402
 )
 from benchmarks.summary import merge  # noqa: E402
 from peers.postgres_server import PostgresServer  # noqa: E402
+from peers.postgres_site import PostgresSite  # noqa: E402
 from purposegate.ledger import keys  # noqa: E402
 from purposegate.ledger.durable import DurableLedger  # noqa: E402
 from purposegate.ledger.index import Criteria, Index  # noqa: E402
-from purposegate.ledger.postgres import open_postgres  # noqa: E402
 from purposegate.ledger.reading import show  # noqa: E402
 from purposegate.ledger.sqlite_reader import SqliteReader  # noqa: E402
 from purposegate.ledger.terms import Found, Term, subject  # noqa: E402
@@ -68,12 +66,7 @@ def arms(folder: Path, server: PostgresServer) -> Iterator[dict[str, DurableLedg
         "": open_sqlite(folder / "group"),
         "one_commit": open_sqlite(folder / "one", batch_entries=1),
         "file": open_file(folder / "file"),
-        "postgres": open_postgres(
-            server.url(server.database(), "gate"),
-            origin=ORIGIN,
-            key_file=folder / "postgres" / "l.keys",
-            limits=NO_MARGIN,
-        ),
+        "postgres": PostgresSite(folder / "postgres", server).open(),
     }
     try:
         yield opened
