@@ -52,7 +52,7 @@ def prepare(path: Path, home: Home, room: Room, vfs: str) -> Secrets:
         with creating(path):
             exists = path.exists()
             if exists:  # what is no ledger at all is told so before any of its files is missed
-                open_reader(path, vfs=vfs)[0].close(True)  # what could go wrong in closing is nobody's loss
+                open_reader(path, vfs=vfs)[0].close()
             secrets = secrets_of(home, begun=exists)
             if not exists:
                 if room.is_low():
