@@ -92,6 +92,7 @@ class WitnessStore:
         require_local(path.absolute().parent)
         draft = path.with_name(f".{path.name}.{os.getpid()}.new")
         try:
+            draft.unlink(missing_ok=True)  # of a crash in a process of the same number, as containers have
             os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
             try:
                 _fill(draft, vkey)
