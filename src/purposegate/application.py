@@ -23,11 +23,12 @@ from purposegate.facts import FactsPaths, ForceFacts
 from purposegate.facts.history import History
 from purposegate.gate import Gate, Parts
 from purposegate.ledger.durable import DurableLedger, Limits
+from purposegate.ledger.location import FileLocation, Location, on_server, on_server_in
 from purposegate.ledger.quorum import Witnesses
 from purposegate.purposes.catalogue import load as load_catalogue
 from purposegate.records.cursor import KEY_BYTES, Cursors
 from purposegate.records.mapping import load as load_records
-from purposegate.settings import Settings
+from purposegate.settings import LedgerSettings, Settings
 
 LOG = logging.getLogger("purposegate")
 MIB = 1024 * 1024
@@ -97,7 +98,7 @@ class Application(AbstractAsyncContextManager[Parts]):
             raise SettingsError(
                 f"{settings.path}: modes: {len(unknown)} unknown record kind(s); known: {known}"
             )
-        cursors = Cursors(cursor_key(settings.ledger.path), settings.cursor_lifetime_s)
+        cursors = Cursors(cursor_key(ledger_location(settings.ledger).beside("")), settings.cursor_lifetime_s)
         facts = await ForceFacts.load(
             conflicts=settings.policies / "conflicts.yaml",
             policy=settings.policies / "facts.yaml",
@@ -149,19 +150,25 @@ class Application(AbstractAsyncContextManager[Parts]):
             await retire()
 
 
+def ledger_location(ledger: LedgerSettings) -> Location:
+    """Where the settings say that the ledger is. Raises `SettingsError`, without the URL."""
+    if ledger.url_file is not None:
+        return on_server_in(ledger.url_file, ledger.key_file)
+    if ledger.path is None:
+        return on_server(ledger.url, ledger.key_file)
+    return FileLocation.of(ledger.path, ledger.key_file)
+
+
 def _open_ledger(settings: Settings) -> DurableLedger:
-    folder = settings.ledger.path.parent
+    chosen = settings.ledger
+    file = chosen.path or chosen.key_file
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        if file is not None:
+            file.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise SettingsError(f"ledger.path: {folder} cannot be made: {error.strerror}") from error
-    return DurableLedger.open(
-        settings.ledger.path,
-        origin=settings.ledger.origin,
-        shard="auto",
-        key_file=settings.ledger.key_file,
-        limits=Limits(watermark_bytes=settings.ledger.minimum_free_mib * MIB),
-    )
+        raise SettingsError(f"ledger: {file} cannot be made: {error.strerror}") from error
+    limits = Limits(watermark_bytes=chosen.minimum_free_mib * MIB)
+    return ledger_location(chosen).open(origin=chosen.origin, limits=limits)
 
 
 def _push(ledger: DurableLedger, settings: Settings) -> None:

@@ -5,7 +5,7 @@ No environment variable is read here or below: a setting has one place.
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +37,11 @@ class WitnessSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerSettings:
-    """Where the ledger stands, what it is called, and who witnesses it."""
+    """Where the ledger stands (one of `path`, `url`, `url_file`), what it is called, and who witnesses it."""
 
-    path: Path
+    path: Path | None
+    url: str = field(repr=False)
+    url_file: Path | None
     origin: str
     key_file: Path | None
     minimum_free_mib: int
@@ -149,7 +151,9 @@ def load(path: Path) -> Settings:
 
 def _ledger(content: Mapping[str, Any], home: Path) -> LedgerSettings:
     return LedgerSettings(
-        path=home / content["path"],
+        path=home / content["path"] if "path" in content else None,
+        url=content.get("url", ""),
+        url_file=home / content["url_file"] if "url_file" in content else None,
         origin=content["origin"],
         key_file=home / content["key_file"] if "key_file" in content else None,
         minimum_free_mib=content.get("minimum_free_mib", DEFAULT_MINIMUM_FREE_MIB),

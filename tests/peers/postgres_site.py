@@ -8,7 +8,7 @@ from ledger_sites import Site, copy_files
 from ledgers import NO_MARGIN, ORIGIN
 from peers.postgres_server import PostgresServer
 from purposegate.ledger.durable import DurableLedger
-from purposegate.ledger.postgres import open_postgres, verify_postgres
+from purposegate.ledger.postgres import PostgresLocation, open_postgres
 from purposegate.ledger.postgres_reader import PostgresReader
 from purposegate.ledger.postgres_session import Address
 from purposegate.ledger.verdict import Evidence, Progress, Report
@@ -60,17 +60,9 @@ class PostgresSite(Site):
     def verify(
         self, evidence: Evidence | None = None, *, payloads: bool = True, progress: Progress | None = None
     ) -> Report:
-        given = evidence or Evidence()
-        beside = Evidence(
-            key_file=given.key_file or self.key_file,
-            signer_file=given.signer_file or self.signer_file,
-            heads=given.heads,
-            keys=given.keys,
-            policy=given.policy,
-            require_witness=given.require_witness,
-        )
         url = self.server.url(self.database, "auditor")
-        return verify_postgres(url, beside, payloads=payloads, progress=progress)
+        location = PostgresLocation.of(url, self.key_file, self.signer_file)
+        return location.verify(evidence or Evidence(), payloads=payloads, progress=progress)
 
     def execute(self, *statements: str, guarded: bool = False) -> list[Any]:
         quiet = () if guarded else ("SET session_replication_role = replica",)  # no triggers

@@ -9,28 +9,35 @@ from typing import Any
 
 import click
 
-from purposegate.cli._ledger_query import FILE, GIVEN, index_path, progress_bar, ring_of, system_user
+from purposegate.cli._ledger_query import (
+    FILE,
+    LEDGER,
+    index_path,
+    located,
+    progress_bar,
+    ring_of,
+    system_user,
+)
 from purposegate.errors import SettingsError
 from purposegate.ledger import standalone_verifier
 from purposegate.ledger.export import export_shard
 from purposegate.ledger.index import Opener
-from purposegate.ledger.place import Lock
+from purposegate.ledger.location import Location
 from purposegate.ledger.prove import bundle, prove_entry
 from purposegate.ledger.quorum import states_in_store
 from purposegate.ledger.reading import ReadingDeclared, declare
-from purposegate.ledger.sqlite_reader import SqliteReader
-from purposegate.ledger.store import ShardRow, StoredEntry
+from purposegate.ledger.store import Reader, ShardRow, StoredEntry
 
 
 @click.command()
-@click.argument("path", type=GIVEN)
+@click.argument("path", type=LEDGER)
 @click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
-def export(path: Path, directory: Path) -> None:
+def export(path: str | Path, directory: Path) -> None:
     """Write the leaves and hashes of the ledger at PATH as C2SP tiles into DIRECTORY, one folder a shard.
 
     No payload is written, so no personal data. Exporting again adds what is new.
     """
-    reader = SqliteReader(path)
+    reader = located(path, None).reader()
     try:
         reader.hold()
         for row in reader.shards():
@@ -41,7 +48,7 @@ def export(path: Path, directory: Path) -> None:
         reader.close()
 
 
-def _find(reader: SqliteReader, name: str) -> tuple[ShardRow, StoredEntry]:
+def _find(reader: Reader, name: str) -> tuple[ShardRow, StoredEntry]:
     shard, _, number = name.rpartition("/")
     rows = [row for row in reader.shards() if row.name == shard]
     if not rows or not number.isascii() or not number.isdigit():
@@ -55,7 +62,7 @@ def _find(reader: SqliteReader, name: str) -> tuple[ShardRow, StoredEntry]:
 
 
 @click.command()
-@click.argument("path", type=GIVEN)
+@click.argument("path", type=LEDGER)
 @click.argument("entry")
 @click.option("--keys", "key_file", type=FILE, help="Key file; PATH.keys unless given.")
 @click.option("--disclose", multiple=True, metavar="FIELD", help="A field to disclose; may be repeated.")
@@ -68,20 +75,21 @@ def _find(reader: SqliteReader, name: str) -> tuple[ShardRow, StoredEntry]:
 @click.option("--purpose", default="", help="A purpose under audit or rights; with --disclose or --row.")
 @click.option("--reason", default="", help="Why; with --disclose or --row.")
 @click.option("--ref", default="", help="The case of the inquiry.")
-def prove(path: Path, entry: str, *, out: Path | None, with_verifier: bool, **asked: Any) -> None:
+def prove(path: str | Path, entry: str, *, out: Path | None, with_verifier: bool, **asked: Any) -> None:
     """Write a bundle that shows a stranger, offline, that ENTRY stands in the ledger at PATH, as <shard>/<number>.
 
     Without --disclose it shows when something happened and whether it was released, and no personal data. Disclosing reads
     the evidence, which is recorded first.
     """
-    reader = SqliteReader(path)
+    location = located(path, asked["key_file"])
+    reader = location.reader()
     try:
         row, stored = _find(reader, entry)
         proof = prove_entry(reader, row, stored)
         payload = None
         names, numbers = asked["disclose"], asked["rows"]
         if names or numbers:
-            ring = ring_of(path, asked["key_file"], reader)
+            ring = ring_of(location, reader)
             payload = Opener(ring, [row]).payload(row.number, stored)
         text = bundle(stored, proof, payload, names=names, rows=numbers)
         if payload:
@@ -89,7 +97,10 @@ def prove(path: Path, entry: str, *, out: Path | None, with_verifier: bool, **as
                 asked["reader_name"], system_user(), asked["purpose"], asked["reason"], asked["ref"]
             )
             declare(
-                path, reader.meta, reading, {"prove": entry, "disclose": list(names), "rows": list(numbers)}
+                location,
+                reader.meta,
+                reading,
+                {"prove": entry, "disclose": list(names), "rows": list(numbers)},
             )
     finally:
         reader.close()
@@ -106,18 +117,7 @@ def prove(path: Path, entry: str, *, out: Path | None, with_verifier: bool, **as
         )
 
 
-def _held(path: Path, shard: str) -> bool:
-    """Whether a running process holds the shard."""
-    file = path.with_name(f"{path.name}.{shard.partition('.r')[0]}.lock")
-    try:
-        if file.exists():
-            Lock(file).release()
-    except (BlockingIOError, PermissionError):
-        return True
-    return False
-
-
-def _standing(path: Path, reader: SqliteReader, row: ShardRow) -> dict[str, Any]:
+def _standing(location: Location, reader: Reader, row: ShardRow) -> dict[str, Any]:
     notes = reader.checkpoints(row.number)
     cosigned = reader.cosigned(row.number)
     signed_at = reader.signed_at(row.number)
@@ -126,7 +126,7 @@ def _standing(path: Path, reader: SqliteReader, row: ShardRow) -> dict[str, Any]
         "origin": row.origin,
         "vkey": row.vkey,
         "entries": row.head.size,
-        "writing": _held(path, row.name),
+        "writing": location.is_written(row.name, reader),
         "signed_to": notes[-1][0] if notes else 0,
         "signed_age_s": int(time.time()) - signed_at if signed_at else None,
         "witnessed_to": cosigned,
@@ -138,24 +138,26 @@ def _standing(path: Path, reader: SqliteReader, row: ShardRow) -> dict[str, Any]
 
 
 @click.command()
-@click.argument("path", type=GIVEN)
+@click.argument("path", type=LEDGER)
+@click.option("--keys", "key_file", type=FILE, help="Key file; PATH.keys unless given.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def status(path: Path, *, as_json: bool) -> None:
+def status(path: str | Path, key_file: Path | None, *, as_json: bool) -> None:
     """Say how the ledger at PATH stands: its shards, what is signed and witnessed, and the room on the disk."""
-    reader = SqliteReader(path)
+    location = located(path, key_file)
+    reader = location.reader()
     try:
         reader.hold()
         found = {
-            "path": str(path),
+            "path": str(location),
             "at": datetime.now(UTC).isoformat(timespec="seconds"),
             "origin": reader.meta["origin"].decode(),
-            "bytes": path.stat().st_size,
-            "free_bytes": shutil.disk_usage(path.parent).free,
-            "search_index": index_path(path).exists(),
-            "shards": [_standing(path, reader, row) for row in reader.shards()],
+            "bytes": location.size_bytes(reader),
+            "free_bytes": location.free_bytes(),
+            "search_index": location.key_file is not None and index_path(location).exists(),
+            "shards": [_standing(location, reader, row) for row in reader.shards()],
         }
     except KeyError as error:
-        raise SettingsError(f"{path}: the ledger's meta rows are not all there") from error
+        raise SettingsError(f"{location}: the ledger's meta rows are not all there") from error
     finally:
         reader.close()
     click.echo(json.dumps(found, indent=1) if as_json else _status_text(found))
@@ -163,8 +165,8 @@ def status(path: Path, *, as_json: bool) -> None:
 
 def _status_text(found: dict[str, Any]) -> str:
     index = "search index" if found["search_index"] else "no search index yet"
-    size, free = found["bytes"] / 2**20, found["free_bytes"] / 2**30
-    lines = [f"{found['origin']}: {size:.1f} MiB, {free:.1f} GiB free, {index}"]
+    free = "" if found["free_bytes"] is None else f", {found['free_bytes'] / 2**30:.1f} GiB free"
+    lines = [f"{found['origin']}: {found['bytes'] / 2**20:.1f} MiB{free}, {index}"]
     for shard in found["shards"]:
         age = "never" if shard["signed_age_s"] is None else f"{shard['signed_age_s']} s ago"
         witnessed = f"witnessed to {shard['witnessed_to']}" if shard["witnessed_to"] else "not witnessed"

@@ -20,8 +20,9 @@ from rich.table import Table
 from purposegate.errors import SettingsError
 from purposegate.ledger import keys
 from purposegate.ledger.index import Criteria, Index
+from purposegate.ledger.location import FileLocation, Location, is_address, on_server
 from purposegate.ledger.reading import ReadingDeclared, Shown, declare, show
-from purposegate.ledger.sqlite_reader import SqliteReader
+from purposegate.ledger.store import Reader
 from purposegate.ledger.terms import Found, Term, subject
 from purposegate.ledger.verdict import Report
 
@@ -32,9 +33,35 @@ WIDEST = 60
 COLUMNS = ("entry", "time", "kind", "outcome", "principal", "purpose", "ref", "records", "reasons")
 
 
-def index_path(path: Path) -> Path:
+class LedgerArgument(click.ParamType["str | Path"]):
+    """Where a ledger is: an existing file, or a postgresql:// URL without a password. With `directories`, an export's too."""
+
+    name = "ledger"
+
+    def __init__(self, *, directories: bool = False) -> None:
+        self._path = click.Path(exists=True, dir_okay=directories, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str | Path:
+        """The URL as text, or the path."""
+        if isinstance(value, str) and is_address(value):
+            return value
+        path: Path = self._path.convert(value, param, ctx)
+        return path
+
+
+LEDGER = LedgerArgument()
+
+
+def located(where: str | Path, key_file: Path | None, signer_file: Path | None = None) -> Location:
+    """The ledger that a command was pointed at. Raises SettingsError."""
+    if isinstance(where, Path):
+        return FileLocation.of(where, key_file, signer_file)
+    return on_server(where, key_file, signer_file)
+
+
+def index_path(location: Location) -> Path:
     """Where a ledger's search index lies."""
-    return path.with_name(path.name + ".index")
+    return location.beside(".index")
 
 
 def system_user() -> str:
@@ -45,9 +72,11 @@ def system_user() -> str:
         return str(os.getuid())
 
 
-def ring_of(path: Path, key_file: Path | None, reader: SqliteReader) -> keys.KeyRing:
+def ring_of(location: Location, reader: Reader) -> keys.KeyRing:
     """The ledger's keys. Raises SettingsError for another ledger's: an index made with those would find nothing."""
-    file = key_file or path.with_name(path.name + ".keys")
+    file = location.key_file
+    if file is None:
+        raise SettingsError(f"{location}: name its key file with --keys")
     ring = keys.load(file)
     if any(reader.meta.get(f"key {kid}") != ring.fingerprint(kid) for kid in (0, *ring.payload)):
         raise SettingsError(
@@ -97,7 +126,7 @@ def _parse_record(_: click.Context, __: click.Parameter, value: str | None) -> t
 
 
 @click.command()
-@click.argument("path", type=GIVEN)
+@click.argument("path", type=LEDGER)
 @click.option("--keys", "key_file", type=FILE, help="Key file; PATH.keys unless given.")
 @click.option("--principal", help="Who asked.")
 @click.option("--originator", help="On whose behalf.")
@@ -125,7 +154,7 @@ def _parse_record(_: click.Context, __: click.Parameter, value: str | None) -> t
 )
 @click.option("--rebuild", is_flag=True, help="Throw the search index away and build it again.")
 @reading_options
-def query(path: Path, key_file: Path | None, form: str, *, rebuild: bool, **asked: Any) -> None:
+def query(path: str | Path, key_file: Path | None, form: str, *, rebuild: bool, **asked: Any) -> None:
     """Find entries of the ledger at PATH, newest first; all that is given must hold.
 
     The search is recorded in the ledger before anything is shown.
@@ -135,18 +164,19 @@ def query(path: Path, key_file: Path | None, form: str, *, rebuild: bool, **aske
     )
     reading.require()
     criteria = _criteria(**asked)
-    reader = SqliteReader(path)
+    location = located(path, key_file)
+    reader = location.reader()
     try:
-        ring = ring_of(path, key_file, reader)
+        ring = ring_of(location, reader)
         if rebuild:
-            for leftover in index_path(path).parent.glob(index_path(path).name + "*"):
+            for leftover in index_path(location).parent.glob(index_path(location).name + "*"):
                 leftover.unlink()
-        index = Index(index_path(path), reader, ring)
+        index = Index(index_path(location), reader, ring)
         with progress_bar("indexing") as progress:
             index.catch_up(progress)
         hits = index.search(criteria)
         receipt = declare(
-            path, reader.meta, reading, {name: str(value) for name, value in asked.items() if value}
+            location, reader.meta, reading, {name: str(value) for name, value in asked.items() if value}
         )
         _print(show(reader, ring, hits), form)
         click.echo(f"{len(hits)} found; this search is entry {receipt.shard}/{receipt.index}", err=True)
@@ -155,19 +185,19 @@ def query(path: Path, key_file: Path | None, form: str, *, rebuild: bool, **aske
         reader.close()
 
 
-def compare_index(path: Path, key_file: Path | None, report: Report) -> None:
+def compare_index(location: Location, report: Report) -> None:
     """Derive the search index again, and add to the report every entry that searches would miss or wrongly find."""
-    if not path.is_file() or not index_path(path).exists():
+    if not index_path(location).exists():
         report.doubts.append("there is no search index to compare")
         return
-    reader = SqliteReader(path)
+    reader = location.reader()
     try:
-        ring = ring_of(path, key_file, reader)
+        ring = ring_of(location, reader)
         reader.hold()
         names = {row.number: row.name for row in reader.shards()}
-        index = Index(index_path(path), reader, ring)
+        index = Index(index_path(location), reader, ring)
         with (
-            tempfile.TemporaryDirectory(dir=path.parent) as scratch,
+            tempfile.TemporaryDirectory(dir=index_path(location).parent) as scratch,
             progress_bar("deriving the index") as progress,
         ):
             for shard, number, missing in index.compare(Path(scratch) / "index", progress):

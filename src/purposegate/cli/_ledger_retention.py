@@ -5,20 +5,29 @@ from pathlib import Path
 
 import click
 
-from purposegate.cli._ledger_query import FILE, GIVEN, index_path, progress_bar, ring_of
+from purposegate.cli._ledger_query import (
+    FILE,
+    GIVEN,
+    LEDGER,
+    index_path,
+    located,
+    progress_bar,
+    ring_of,
+)
 from purposegate.errors import EvidenceMalformed, SettingsError
 from purposegate.ledger import keys
 from purposegate.ledger.erasure import Retention
 from purposegate.ledger.index import Index
 from purposegate.ledger.note import LogSigner, Note
 from purposegate.ledger.retention import Act, Request, RetentionPolicy, Span
-from purposegate.ledger.sqlite_reader import SqliteReader
 
 
-def _draft(path: Path, act: Act, *, file: Path, spans: tuple[str, ...], rule: str, authority: str) -> None:
+def _draft(
+    path: str | Path, act: Act, *, file: Path, spans: tuple[str, ...], rule: str, authority: str
+) -> None:
     if not spans or not rule or not authority:
         raise click.UsageError("--draft needs --entries, --rule and --authority")
-    reader = SqliteReader(path)
+    reader = located(path, None).reader()
     origin = reader.meta["origin"].decode()
     reader.close()
     try:
@@ -40,32 +49,36 @@ def _draft(path: Path, act: Act, *, file: Path, spans: tuple[str, ...], rule: st
 
 
 def _carry_out(
-    path: Path, act: set[Act], request: Path, policy_file: Path | None, key_file: Path | None
+    path: str | Path, act: set[Act], request: Path, policy_file: Path | None, key_file: Path | None
 ) -> None:
     if policy_file is None:
         raise click.UsageError("--request needs --retention: it says who may approve")
     note = request.read_bytes()
     if Request.parse(Note.parse(note).text).act not in act:
         raise click.UsageError(f"{request}: this request asks for something else")
-    reader = SqliteReader(path)
+    location = located(path, key_file)
+    reader = location.reader()
     try:
-        ring = ring_of(path, key_file, reader)
-        index = Index(index_path(path), reader, ring)
+        ring = ring_of(location, reader)
+        index = Index(index_path(location), reader, ring)
         with progress_bar("indexing") as progress:
             index.catch_up(progress)
         done = Retention(
-            path, reader, ring, index, RetentionPolicy.parse(policy_file.read_bytes())
+            location, reader, ring, index, RetentionPolicy.parse(policy_file.read_bytes())
         ).carry_out(note)
         index.close()
     finally:
         reader.close()
     click.echo(f"recorded as {done.receipt.shard}/{done.receipt.index}; {done.erased} payloads erased")
     if not done.wal_emptied:
-        click.echo("readers kept the write-ahead log; the next checkpoint empties it", err=True)
+        click.echo(
+            "copies remain for a while: in SQLite until readers let the write-ahead log go, in PostgreSQL until vacuum",
+            err=True,
+        )
 
 
 @click.command()
-@click.argument("path", type=GIVEN)
+@click.argument("path", type=LEDGER)
 @click.option("--draft", type=FILE, help="Write a request for approval to this file, and do nothing else.")
 @click.option(
     "--entries", "spans", multiple=True, metavar="SHARD/FIRST-LAST", help="What it covers; may be repeated."
@@ -76,7 +89,7 @@ def _carry_out(
 @click.option("--retention", "policy_file", type=GIVEN, help="Who may approve, and the floor.")
 @click.option("--keys", "key_file", type=FILE, help="Key file; PATH.keys unless given.")
 def erase(
-    path: Path,
+    path: str | Path,
     *,
     draft: Path | None,
     spans: tuple[str, ...],
@@ -99,7 +112,7 @@ def erase(
 
 
 @click.command()
-@click.argument("path", type=GIVEN)
+@click.argument("path", type=LEDGER)
 @click.option("--draft", type=FILE, help="Write a request for approval to this file, and do nothing else.")
 @click.option(
     "--entries", "spans", multiple=True, metavar="SHARD/FIRST-LAST", help="What it covers; may be repeated."
@@ -111,7 +124,7 @@ def erase(
 @click.option("--retention", "policy_file", type=GIVEN, help="Who may approve, and the floor.")
 @click.option("--keys", "key_file", type=FILE, help="Key file; PATH.keys unless given.")
 def hold(
-    path: Path,
+    path: str | Path,
     *,
     draft: Path | None,
     spans: tuple[str, ...],

@@ -14,12 +14,14 @@ from rich.table import Table
 
 from purposegate import documents
 from purposegate import settings as settings_file
+from purposegate.application import ledger_location
 from purposegate.cli._ledger_query import (
     GIVEN,
     index_path,
     parse_time,
     progress_bar,
     reading_options,
+    ring_of,
     system_user,
 )
 from purposegate.conflicts import directory, register, relations
@@ -32,8 +34,9 @@ from purposegate.conflicts.ties import Ties
 from purposegate.conflicts.written import local_day, staff_key
 from purposegate.ledger import keys
 from purposegate.ledger.index import Criteria, Index
+from purposegate.ledger.location import Location
 from purposegate.ledger.reading import ReadingDeclared, declare
-from purposegate.ledger.sqlite_reader import SqliteReader
+from purposegate.ledger.store import Reader
 from purposegate.ledger.terms import Found, Term
 from purposegate.model import Conflict, RecordRef, Row, Whose
 from purposegate.review.past import Past, catch_up
@@ -63,8 +66,9 @@ class Force(NamedTuple):
     relations: Relations
     register: Register
     zone: ZoneInfo
+    location: Location
     ring: keys.KeyRing
-    reader: SqliteReader
+    reader: Reader
 
 
 @contextmanager
@@ -73,11 +77,10 @@ def _force(path: Path) -> Iterator[Force]:
     rules = relations.load(settings.policies / "conflicts.yaml")
     zone = ZoneInfo(documents.read(settings.policies / "facts.yaml", "facts").content["zone"])
     entries = register.read_register(settings.facts.register, rules, now=datetime.now(UTC), zone=zone)
-    ledger = settings.ledger.path
-    ring = keys.load(settings.ledger.key_file or ledger.with_name(ledger.name + ".keys"))
-    reader = SqliteReader(ledger)
+    location = ledger_location(settings.ledger)
+    reader = location.reader()
     try:
-        yield Force(settings, rules, entries, zone, ring, reader)
+        yield Force(settings, rules, entries, zone, location, ring_of(location, reader), reader)
     finally:
         reader.close()
 
@@ -109,10 +112,9 @@ def lookback(path: Path, form: str, *, again: bool, **asked: Any) -> None:
     reading = _reading(asked)
     reading.require()
     with _force(path) as force:
-        ledger = force.settings.ledger.path
         looking = LookBack(force.relations.matching, zone=force.zone)
         past = Past(force.reader, force.ring)
-        sightings = Sightings(ledger.with_name(ledger.name + ".lookback"), force.ring.term("lookback", ()))
+        sightings = Sightings(force.location.beside(".lookback"), force.ring.term("lookback", ()))
         try:
             with progress_bar("indexing") as progress:
                 catch_up(past, sightings, progress)
@@ -123,7 +125,7 @@ def lookback(path: Path, form: str, *, again: bool, **asked: Any) -> None:
             )
             request = {name: str(asked[name]) for name in ("ids", "principal", "since") if asked[name]}
             request |= {"lookback": f"{len(chosen)} entries", "register": force.register.digest}
-            receipt = declare(ledger, force.reader.meta, reading, request)
+            receipt = declare(force.location, force.reader.meta, reading, request)
             _print(hits, form)
             if asked["since"] is None:  # what was not looked at may not count as looked at
                 sightings.looked(chosen, looking.model)
@@ -224,7 +226,7 @@ def explain(principal: str, record: str, path: Path, **asked: Any) -> None:
         found = ties.of(principal, Whose.PRINCIPAL, seen(row), at=now)
         compared = len(force.register.entries_of(principal))
         receipt = declare(
-            force.settings.ledger.path, force.reader.meta, reading, {"explain": principal, "record": record}
+            force.location, force.reader.meta, reading, {"explain": principal, "record": record}
         )
     known = (
         f"its people as {where} has them"
@@ -239,7 +241,7 @@ def explain(principal: str, record: str, path: Path, **asked: Any) -> None:
 
 def _newest(force: Force, record: RecordRef) -> tuple[Row, str]:
     """The record with its people as last seen by anybody, and in which entry."""
-    index = Index(index_path(force.settings.ledger.path), force.reader, force.ring)
+    index = Index(index_path(force.location), force.reader, force.ring)
     try:
         index.catch_up()
         criteria = Criteria(terms=[Found(Term.RECORD, tuple(record))], limit=SIGHTINGS_READ)

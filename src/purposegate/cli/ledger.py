@@ -8,15 +8,15 @@ from rich.console import Console
 from rich.progress import Progress
 
 from purposegate.cli._ledger_evidence import export, prove, status
-from purposegate.cli._ledger_query import compare_index, query
+from purposegate.cli._ledger_query import LedgerArgument, compare_index, located, query
 from purposegate.cli._ledger_retention import approve, erase, hold
+from purposegate.cli._ledger_schema import schema
 from purposegate.cli._witness import witness
 from purposegate.errors import PurposegateError
 from purposegate.ledger import receipts
 from purposegate.ledger.policy import Policy
 from purposegate.ledger.retention import RetentionPolicy
 from purposegate.ledger.verdict import UNDECIDED, USAGE, Evidence, Report
-from purposegate.ledger.verify import verify_file
 from purposegate.ledger.verify_export import verify_export
 
 FILE = click.Path(dir_okay=False, path_type=Path)
@@ -43,12 +43,12 @@ def ledger() -> None:
     """Verify, search and export the ledger. Exit codes: 0 intact, 1 tampered, 2 cannot decide, 3 usage."""
 
 
-for command in (approve, erase, export, hold, prove, query, status, witness):
+for command in (approve, erase, export, hold, prove, query, schema, status, witness):
     ledger.add_command(command)
 
 
 @ledger.command()
-@click.argument("path", type=click.Path(exists=True, path_type=Path))
+@click.argument("path", type=LedgerArgument(directories=True))
 @click.option("--keys", "key_file", type=FILE, help="Key file; PATH.keys unless given.")
 @click.option(
     "--signer", "signer_file", type=FILE, help="Beside it lie the signed heads; PATH.signer unless given."
@@ -74,8 +74,10 @@ for command in (approve, erase, export, hold, prove, query, status, witness):
 @click.option("--index", "with_index", is_flag=True, help="Derive the search index again and compare.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.pass_context
-def verify(ctx: click.Context, /, path: Path, **options: Any) -> None:
-    """Read the whole ledger at PATH again and say whether it is what was written. PATH may be an export's directory.
+def verify(ctx: click.Context, /, path: str | Path, **options: Any) -> None:
+    """Read the whole ledger at PATH again and say whether it is what was written.
+
+    PATH is a file, a postgresql:// URL, or an export's directory.
 
     Every mismatch is printed with the entry's index, what was expected and what was found. Without a policy the logs' keys
     are taken from the ledger itself.
@@ -83,13 +85,13 @@ def verify(ctx: click.Context, /, path: Path, **options: Any) -> None:
     with_index = options.pop("with_index")
     report = _verified(path, **options)
     if with_index:
-        compare_index(path, options["key_file"], report)
+        compare_index(located(path, options["key_file"]), report)
     click.echo(report.json() if options["as_json"] else report.text())
     ctx.exit(report.exit_code)
 
 
 def _verified(
-    path: Path,
+    path: str | Path,
     *,
     key_file: Path | None,
     signer_file: Path | None,
@@ -114,12 +116,11 @@ def _verified(
         require_witness=require_witness,
         retention=RetentionPolicy.parse(retention_file.read_bytes()) if retention_file else None,
     )
-    if path.is_dir():
+    if isinstance(path, Path) and path.is_dir():
         return verify_export(path, evidence)
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("entries", total=None)
-        return verify_file(
-            path,
+        return located(path, key_file, signer_file).verify(
             evidence,
             payloads=not leaves_only,
             progress=lambda done, total: bar.update(task, completed=done, total=total),

@@ -4,21 +4,18 @@ The leaf stays, and with it the proof that the entry was made; what is lost is w
 the pages (secure_delete) and empties the WAL. It does not reach into copies: backups keep the ciphertext until they expire.
 """
 
-import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from uuid import uuid4
 
-import apsw
-
-from purposegate.errors import LedgerOutage, SettingsError
-from purposegate.ledger.durable import DurableLedger, Limits
+from purposegate.errors import SettingsError
+from purposegate.ledger.durable import Limits
 from purposegate.ledger.entry import Leaf, Payload, read_leaf
 from purposegate.ledger.index import Criteria, Index, Opener
 from purposegate.ledger.keys import KeyRing
+from purposegate.ledger.location import Location
 from purposegate.ledger.retention import (
     LEAST_FLOOR,
     Act,
@@ -31,20 +28,18 @@ from purposegate.ledger.retention import (
     ruled,
     why_not,
 )
-from purposegate.ledger.sqlite_reader import SqliteReader
-from purposegate.ledger.sqlite_store import FULL, LOCK_WAIT_MS, SHARD_SHIFT
-from purposegate.ledger.store import StoredEntry
+from purposegate.ledger.sqlite_store import SHARD_SHIFT
+from purposegate.ledger.store import Reader, StoredEntry
 from purposegate.ledger.terms import terms_of
 from purposegate.model import Entry, EntryKind, Receipt
 
 MAX_ENTRIES = 100_000
 """Entries of one request: they are gone through twice under two people's names, not a whole log by a slip."""
-TRUNCATE_TRIES = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Carried:
-    """What was done: the entry that records it, how many payloads went, and whether the WAL is empty of them."""
+    """What was done: the entry that records it, how many payloads went, and whether the store's own log is empty of them."""
 
     receipt: Receipt
     erased: int
@@ -52,12 +47,12 @@ class Carried:
 
 
 class Retention:
-    """Retention of one SQLite ledger. Use from one thread."""
+    """Retention of one ledger. Use from one thread."""
 
     def __init__(
-        self, path: Path, reader: SqliteReader, ring: KeyRing, index: Index, policy: RetentionPolicy
+        self, location: Location, reader: Reader, ring: KeyRing, index: Index, policy: RetentionPolicy
     ) -> None:
-        self._path = path
+        self._location = location
         self._reader = reader
         self._ring = ring
         self._index = index
@@ -96,7 +91,7 @@ class Retention:
         receipt = self._record(request, note, [str(key) for key in signers], now)
         if request.act is not Act.ERASE:
             return Carried(receipt, 0, wal_emptied=True)
-        return Carried(receipt, self._delete(entries), self._empty_wal())
+        return Carried(receipt, *self._delete(entries))
 
     def _covered(self, request: Request) -> Iterator[tuple[str, StoredEntry, Leaf]]:
         if sum(span.last - span.first + 1 for span in request.spans) > MAX_ENTRIES:
@@ -138,12 +133,15 @@ class Retention:
             },
         )
         origin = self._reader.meta["origin"].decode()
-        with DurableLedger.open(self._path, origin=origin, limits=Limits(ballast_bytes=0)) as ledger:
+        with self._location.open(origin=origin, limits=Limits(ballast_bytes=0)) as ledger:
             return ledger.append_wait(entry)
 
-    def _delete(self, entries: Sequence[tuple[str, StoredEntry, Leaf]]) -> int:
-        """Delete payloads, lower the counters that they raised, and take their search terms out, each in a transaction."""
-        gone: list[tuple[int]] = []
+    def _delete(self, entries: Sequence[tuple[str, StoredEntry, Leaf]]) -> tuple[int, bool]:
+        """Delete payloads, lower the counters that they raised, and take their search terms out.
+
+        How many went, and whether the store's own log is empty of them.
+        """
+        gone: list[int] = []
         lowered: Counter[tuple[bytes, int]] = Counter()
         opened: list[tuple[int, int, Leaf, Payload]] = []
         for shard, stored, leaf in entries:
@@ -155,50 +153,10 @@ class Retention:
                 raise SettingsError(
                     f"{shard}/{stored.index} does not open; run `purposegate ledger verify` first"
                 )
-            gone.append(((number << SHARD_SHIFT) + stored.index,))
+            gone.append((number << SHARD_SHIFT) + stored.index)
             lowered.update((token, number) for token in payload.tokens)
             opened.append((number, stored.index, leaf, payload))
-        connection = _erasing(self._path)
-        try:
-            with connection as db:
-                db.executemany("DELETE FROM payload WHERE pos = ?", gone)
-                db.executemany(
-                    "UPDATE counter SET n = n - ? WHERE tok = ? AND shard = ?",
-                    [(n, token, number) for (token, number), n in sorted(lowered.items())],
-                )
-                db.execute("DELETE FROM counter WHERE n <= 0")
-        except apsw.Error as error:
-            raise LedgerOutage(f"the payloads are still there ({type(error).__name__}); ask again") from error
-        finally:
-            connection.close(True)
+        emptied = self._location.erase(gone, lowered)
         for number, place, leaf, payload in opened:
             self._index.forget(number, place, terms_of(leaf.lookup_id, payload.fields, payload.rows))
-        return len(gone)
-
-    def _empty_wal(self) -> bool:
-        """Fold the WAL away, so that it holds no older page. False while readers keep it; a later checkpoint does it."""
-        connection = _erasing(self._path)
-        try:
-            for _ in range(TRUNCATE_TRIES):
-                try:
-                    connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
-                except apsw.BusyError:
-                    time.sleep(0.05)
-                else:
-                    return True
-            return False
-        finally:
-            connection.close(True)
-
-
-def _erasing(path: Path) -> apsw.Connection:
-    """A connection that overwrites what it deletes and commits durably; only for payloads, which no head covers."""
-    try:
-        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
-        connection.set_busy_timeout(LOCK_WAIT_MS)
-        connection.transaction_mode = "IMMEDIATE"
-        connection.pragma("synchronous", FULL)
-        connection.pragma("secure_delete", 1)
-    except apsw.Error as error:
-        raise LedgerOutage(f"{path}: cannot be opened for writing: {type(error).__name__}") from error
-    return connection
+        return len(gone), emptied

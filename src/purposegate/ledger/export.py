@@ -14,8 +14,7 @@ from purposegate.ledger.checkpoint import Checkpoint
 from purposegate.ledger.keys import sync_directory
 from purposegate.ledger.merkle import frontier_at
 from purposegate.ledger.note import Note
-from purposegate.ledger.sqlite_reader import SqliteReader
-from purposegate.ledger.store import ShardRow
+from purposegate.ledger.store import Reader, ShardRow
 from purposegate.ledger.tiles import TILE_WIDTH, Tile, encode_bundle, parse_bundle, parse_hashes, tiles_for
 from purposegate.ledger.verdict import Progress
 
@@ -32,7 +31,7 @@ class Exported(NamedTuple):
 
 
 def export_shard(
-    reader: SqliteReader, row: ShardRow, directory: Path, progress: Progress | None = None
+    reader: Reader, row: ShardRow, directory: Path, progress: Progress | None = None
 ) -> Exported:
     """Write one shard up to its newest signed head. Raises LedgerDamaged if the store does not lead to that head.
 

@@ -18,9 +18,8 @@ from purposegate.errors import EvidenceMalformed, LedgerOutage, SettingsError
 from purposegate.ledger.entry import Payload, read_leaf, read_payload
 from purposegate.ledger.keys import Cipher, KeyRing
 from purposegate.ledger.place import Lock
-from purposegate.ledger.sqlite_reader import SqliteReader
 from purposegate.ledger.sqlite_store import MAX_INDEX, SHARD_SHIFT
-from purposegate.ledger.store import ShardRow, StoredEntry
+from purposegate.ledger.store import Reader, ShardRow, StoredEntry
 from purposegate.ledger.terms import Found, Term, terms_of
 from purposegate.ledger.verdict import Progress
 
@@ -93,7 +92,7 @@ class Opener:
 class Index:
     """One index file. Use from one thread; `catch_up` also from one process at a time."""
 
-    def __init__(self, path: Path, reader: SqliteReader, ring: KeyRing) -> None:
+    def __init__(self, path: Path, reader: Reader, ring: KeyRing) -> None:
         """Open or make the index file. Raises SettingsError for a file that is something else."""
         self._path = path
         self._reader = reader

@@ -6,11 +6,14 @@ the same log, however often they restart and whatever became of the server meanw
 """
 
 import os
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from purposegate.errors import LedgerDamaged, LedgerOutage, SettingsError
 from purposegate.ledger import home as files
+from purposegate.ledger import postgres_eraser
 from purposegate.ledger.durable import DurableLedger, Limits, check_names
 from purposegate.ledger.keys import write_private
 from purposegate.ledger.place import AUTO, MAX_SHARDS, creating
@@ -18,6 +21,7 @@ from purposegate.ledger.postgres_reader import PostgresReader
 from purposegate.ledger.postgres_session import Address
 from purposegate.ledger.postgres_store import PostgresStore
 from purposegate.ledger.room import Room
+from purposegate.ledger.store import Reader
 from purposegate.ledger.verdict import Evidence, Progress, Report
 from purposegate.ledger.verify import verify_reader
 
@@ -33,32 +37,102 @@ def open_postgres(
     shard: str = AUTO,
     limits: Limits | None = None,
 ) -> DurableLedger:
-    """Open the ledger in the database at `url`, beginning one if its tables are empty. Blocks for some network round trips.
+    """Open the ledger in the database at `url`; see `PostgresLocation.open`."""
+    return PostgresLocation.of(url, key_file, signer_file).open(origin=origin, shard=shard, limits=limits)
 
-    As `DurableLedger.open`, but `key_file` must be named; `signer_file` is `<key_file>.signer` unless given. Gates on other
-    machines get copies of both files. Free space on the server is the server's to watch: `limits` bound only batches and
-    the queue.
-    Raises SettingsError for a database or files that are not this ledger's, LedgerOutage for servers and locks; neither
-    shows the URL's user or password.
-    """
-    check_names(origin, shard)
-    address = Address.parse(url)
-    signer = signer_file or key_file.with_name(key_file.name + ".signer")
-    home = files.Home(str(address), key_file.absolute(), signer.absolute(), origin)
-    limits = limits or Limits()
-    room = Room(
-        home.signer_file.parent,
-        watermark_bytes=0,
-        ballast=home.signer_file.with_name(home.signer_file.name + ".ballast"),
-        ballast_bytes=0,
-    )
-    with ExitStack() as resources:
-        store = PostgresStore(address)
-        resources.callback(store.close)
-        secrets, place = _prepare(store, home)
-        name = _hold(store, shard, place)
-        standing = files.stand(store, home, secrets, name)
-        return DurableLedger.serve(store, standing, secrets, room=room, limits=limits, resources=resources)
+
+@dataclass(frozen=True, slots=True)
+class PostgresLocation:
+    """`location.Location` in a database on a server."""
+
+    address: Address
+    key_file: Path | None
+    signer_file: Path | None
+
+    @classmethod
+    def of(
+        cls, url: str, key_file: Path | None = None, signer_file: Path | None = None
+    ) -> "PostgresLocation":
+        """The database, and `<key_file>.signer` unless another is given. Without a key file only leaves can be read.
+
+        Raises SettingsError for a URL that cannot be one, and shows nothing of it.
+        """
+        if key_file and not signer_file:
+            signer_file = key_file.with_name(key_file.name + ".signer")
+        return cls(Address.parse(url), key_file, signer_file)
+
+    def __str__(self) -> str:
+        return str(self.address)
+
+    def beside(self, ending: str) -> Path:
+        """See `Location`: these files lie with the key file."""
+        key_file, _ = self._files()
+        return key_file.with_name(key_file.name + ending)
+
+    def _files(self) -> tuple[Path, Path]:
+        if self.key_file is None or self.signer_file is None:
+            raise SettingsError(f"{self}: name the ledger's key file; it is not on the server")
+        return self.key_file.absolute(), self.signer_file.absolute()
+
+    def open(self, *, origin: str, limits: Limits | None = None, shard: str = AUTO) -> DurableLedger:
+        """Open the ledger, beginning one if its tables are empty. Blocks for some network round trips.
+
+        Gates on other machines get copies of the key file and the signer file. Free space on the server is the server's to
+        watch: `limits` bound only batches and the queue.
+        Raises SettingsError for a database or files that are not this ledger's, LedgerOutage for servers and locks; neither
+        shows the URL's user or password.
+        """
+        check_names(origin, shard)
+        home = files.Home(str(self), *self._files(), origin)
+        ballast = home.signer_file.with_name(home.signer_file.name + ".ballast")
+        room = Room(home.signer_file.parent, watermark_bytes=0, ballast=ballast, ballast_bytes=0)
+        with ExitStack() as resources:
+            store = PostgresStore(self.address)
+            resources.callback(store.close)
+            secrets, place = _prepare(store, home)
+            name = _hold(store, shard, place)
+            standing = files.stand(store, home, secrets, name)
+            return DurableLedger.serve(
+                store, standing, secrets, room=room, limits=limits or Limits(), resources=resources
+            )
+
+    def reader(self) -> PostgresReader:
+        """See `Location`."""
+        return PostgresReader(self.address)
+
+    def verify(
+        self, evidence: Evidence, *, payloads: bool = True, progress: Progress | None = None
+    ) -> Report:
+        """Read all of it again, as of one moment; writers go on meanwhile. Of signed heads, this machine's are compared."""
+        report = Report()
+        try:
+            reader = self.reader()
+        except LedgerDamaged as error:
+            report.add("database", None, "the database's structure", "readable pages", error.detail)
+            return report
+        given = replace(evidence, key_file=self.key_file, signer_file=self.signer_file)
+        try:
+            verify_reader(reader, given, report, payloads=payloads, progress=progress)
+        finally:
+            reader.close()
+        return report
+
+    def erase(self, positions: Sequence[int], lowered: Mapping[tuple[bytes, int], int]) -> bool:
+        """See `Location`. Always False: what is deleted stays on the server's disk until it vacuums."""
+        postgres_eraser.erase(self.address, positions, lowered)
+        return False
+
+    def is_written(self, shard: str, reader: Reader) -> bool:
+        """See `Location`."""
+        return isinstance(reader, PostgresReader) and reader.is_held(shard.partition(".r")[0])
+
+    def size_bytes(self, reader: Reader) -> int:
+        """See `Location`."""
+        return reader.size_bytes() if isinstance(reader, PostgresReader) else 0
+
+    def free_bytes(self) -> int | None:
+        """See `Location`: only the server knows."""
+        return None
 
 
 def _prepare(store: PostgresStore, home: files.Home) -> tuple[files.Secrets, str]:
@@ -96,24 +170,3 @@ def _hold(store: PostgresStore, wanted: str, place: str) -> str:
             f"{store.address}: {what} held by running gates; stop one, or open with shard `auto`"
         )
     return held
-
-
-def verify_postgres(
-    url: str, evidence: Evidence, *, payloads: bool = True, progress: Progress | None = None
-) -> Report:
-    """Read the ledger at `url` again from end to end, as of one moment; writers go on meanwhile.
-
-    As `verify_file`; `evidence` names the key file and, where this machine's signed heads shall count, the signer file.
-    Raises SettingsError for what is no ledger, LedgerOutage for a server that does not answer.
-    """
-    report = Report()
-    try:
-        reader = PostgresReader(Address.parse(url))
-    except LedgerDamaged as error:
-        report.add("database", None, "the database's structure", "readable pages", error.detail)
-        return report
-    try:
-        verify_reader(reader, evidence, report, payloads=payloads, progress=progress)
-    finally:
-        reader.close()
-    return report

@@ -17,6 +17,7 @@ from purposegate.ledger.postgres_session import Address
 from purposegate.ledger.sqlite_reader import ROWS
 from purposegate.ledger.sqlite_store import MAX_INDEX, SHARD_SHIFT
 from purposegate.ledger.store import Head, ShardRow, StoredEntry
+from purposegate.ledger.subtrees import Subtrees
 
 _DAMAGE = (psycopg.errors.DataCorrupted, psycopg.errors.IndexCorrupted, psycopg.errors.InternalError_)
 """What the server says of pages that it cannot read; everything else is an outage."""
@@ -127,6 +128,45 @@ class PostgresReader:
         for size, line in lines:
             added[size] += line.encode()
         return [(size, note + added[size]) for size, note in notes]
+
+    def subtrees(self, shard: int) -> Subtrees:
+        """Full subtrees of a shard: what proofs are made from."""
+        base = shard << SHARD_SHIFT
+
+        def leaves(first: int, count: int) -> list[bytes]:
+            found = self._rows(
+                "SELECT h FROM leaf WHERE pos >= %s AND pos < %s ORDER BY pos",
+                (base + first, base + first + count),
+            )
+            return [each for (each,) in found]
+
+        def tile(level: int, number: int) -> bytes | None:
+            found = self._rows(
+                "SELECT data FROM tile WHERE shard = %s AND l = %s AND n = %s", (shard, level, number)
+            )
+            return found[0][0] if found else None
+
+        return Subtrees(leaves, tile)
+
+    def cosigned(self, shard: int) -> int:
+        """The largest size with a cosignature; 0 when there is none."""
+        return self._number("SELECT max(size) FROM cosig WHERE shard = %s", (shard,))
+
+    def signed_at(self, shard: int) -> int:
+        """When the newest head was signed, POSIX seconds; 0 when none is kept."""
+        return self._number("SELECT max(at) FROM ckpt WHERE shard = %s", (shard,))
+
+    def size_bytes(self) -> int:
+        """What the database takes on its server's disk."""
+        return self._number("SELECT pg_database_size(current_database())")
+
+    def _number(self, query: LiteralString, parameters: Sequence[object] = ()) -> int:
+        return int(self._rows(query, parameters)[0][0] or 0)
+
+    def is_held(self, shard: str) -> bool:
+        """Whether a session, of whichever gate, holds the shard."""
+        with self._outage():
+            return bool(session.holders(self._db, session.lock_key("shard", shard)))
 
     def counters(self) -> Iterator[tuple[int, bytes, int]]:
         """(shard, token, n) of every counter."""

@@ -9,7 +9,7 @@
 --
 --   purposegate_owner      owns the tables; nobody works under it
 --   purposegate_app        the gates: read and add; change only the head, the counters and the signed heads
---   purposegate_retention  erases payloads when retention says so
+--   purposegate_retention  erases payloads when retention says so, and what they added to the counters
 --   purposegate_auditor    verify and query: reads, changes nothing
 --
 -- These rights and the triggers below stop accidents and programs. They do not stop the database's administrator: what he
@@ -61,7 +61,8 @@ GRANT UPDATE (size, root, frontier, epoch) ON head TO purposegate_app;
 GRANT UPDATE (n) ON counter TO purposegate_app;
 GRANT UPDATE (line) ON cosig TO purposegate_app;
 GRANT DELETE ON ckpt, cosig TO purposegate_app;  -- of one minute's signed heads only the last is kept
-GRANT DELETE ON payload TO purposegate_retention;
+GRANT DELETE ON payload, counter TO purposegate_retention;
+GRANT UPDATE (n) ON counter TO purposegate_retention;
 
 INSERT INTO meta VALUES ('application', 'PGL1'), ('schema', '1');
 RESET search_path;

@@ -1,8 +1,8 @@
 """Connections to PostgreSQL: addresses that never show their secrets, and sessions whose durability was read back."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from types import MappingProxyType
 from typing import Any
 
@@ -10,6 +10,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from purposegate.errors import LedgerOutage, SettingsError
+from purposegate.ledger.location import is_address
 
 SCHEMA = "purposegate_ledger"
 SCHEMA_VERSION = b"1"
@@ -43,12 +44,6 @@ NEEDED: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 """Server settings without which COMMIT does not mean durable, and the values that will do."""
-_URL = re.compile(r"postgres(ql)?://", re.ASCII)
-
-
-def is_address(text: str) -> bool:
-    """Whether this names a database on a server, and not a file."""
-    return bool(_URL.match(text))
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -166,3 +161,21 @@ def recognised(connection: psycopg.Connection[Any], address: Address) -> dict[st
             " use the release that wrote it"
         )
     return meta
+
+
+def lock_key(*names: str) -> int:
+    """An advisory lock's number: 64 signed bits of a hash, so that no other program's locks are met by chance."""
+    text = "\n".join(("purposegate ledger", *names))
+    return int.from_bytes(sha256(text.encode()).digest()[:8], "big", signed=True)
+
+
+def holders(connection: psycopg.Connection[Any], key: int) -> list[int]:
+    """The server's process ids of the sessions that hold an advisory lock of this database: one, or none."""
+    half = (1 << 32) - 1
+    found = connection.execute(
+        "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1 AND granted"
+        " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+        " AND classid::bigint = %s AND objid::bigint = %s",
+        (key >> 32 & half, key & half),
+    ).fetchall()
+    return [pid for (pid,) in found]

@@ -7,7 +7,6 @@ old one can still arrive. Correctness does not rest on it: that is the compare-a
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from hashlib import sha256
 from threading import Lock
 from typing import Any, LiteralString
 
@@ -126,7 +125,7 @@ class PostgresStore:
     def found(self, meta: dict[str, bytes]) -> dict[str, bytes]:
         """Make a new, empty ledger's meta rows unless another gate was first. Returns the rows there are. LedgerOutage."""
         with self._outage("a ledger cannot be begun"), self._transaction() as db:
-            db.execute("SELECT pg_advisory_xact_lock(%s)", (_lock_key("founding"),))
+            db.execute("SELECT pg_advisory_xact_lock(%s)", (session.lock_key("founding"),))
             if not db.execute("SELECT FROM meta WHERE name = 'origin'").fetchall():
                 rows = list(meta.items())
                 with db.cursor() as cursor:
@@ -138,7 +137,7 @@ class PostgresStore:
         """Take the first of these shards that no session holds, until this one ends. Raises LedgerOutage."""
         with self._outage("no shard can be locked"):
             for name in names:
-                key = _lock_key("shard", name)
+                key = session.lock_key("shard", name)
                 if self._writer.execute("SELECT pg_try_advisory_lock(%s)", (key,)).fetchall() == [(True,)]:
                     self._held = key
                     return name
@@ -155,7 +154,7 @@ class PostgresStore:
     def enter(self, shard: str, key: LogKey) -> Head:
         """Take the shard; see `store.Store`. Raises LedgerOutage, SettingsError."""
         with self._outage(f"shard {shard} cannot be taken"), self._transaction() as db:
-            db.execute("SELECT pg_advisory_xact_lock(%s)", (_lock_key("founding"),))
+            db.execute("SELECT pg_advisory_xact_lock(%s)", (session.lock_key("founding"),))
             db.execute(
                 "INSERT INTO shard SELECT coalesce(max(number), 0) + 1, %s, %s, %s FROM shard"
                 " ON CONFLICT (name) DO NOTHING",
@@ -282,12 +281,9 @@ class PostgresStore:
 
     def _take_back(self, old: int) -> None:
         """Hold the shard's lock in the new session. The old one is ended if it lingers: it is ours, by pid and by lock."""
-        half = (1 << 32) - 1
-        self._writer.execute(
-            "SELECT pg_terminate_backend(pid, %s) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1"
-            " AND granted AND pid = %s AND classid::bigint = %s AND objid::bigint = %s",
-            (session.LOCK_WAIT_MS, old, self._held >> 32 & half, self._held & half),
-        )
+        for pid in session.holders(self._writer, self._held):
+            if pid == old:
+                self._writer.execute("SELECT pg_terminate_backend(%s, %s)", (pid, session.LOCK_WAIT_MS))
         self._writer.execute("SELECT pg_advisory_lock(%s)", (self._held,))
 
     # What other threads read
@@ -347,9 +343,3 @@ class PostgresStore:
             if self._reader is not None:
                 self._reader.close()
         self._writer.close()
-
-
-def _lock_key(*names: str) -> int:
-    """An advisory lock's number: 64 signed bits of a hash, so that no other program's locks are met by chance."""
-    text = "\n".join(("purposegate ledger", *names))
-    return int.from_bytes(sha256(text.encode()).digest()[:8], "big", signed=True)

@@ -15,13 +15,12 @@ from purposegate.errors import EvidenceMalformed, SettingsError
 from purposegate.ledger.entry import Payload, base64url, digest
 from purposegate.ledger.merkle import inclusion_proof, leaf_hash, root_of
 from purposegate.ledger.proof import TlogProof
-from purposegate.ledger.sqlite_reader import SqliteReader
-from purposegate.ledger.store import ShardRow, StoredEntry
+from purposegate.ledger.store import Reader, ShardRow, StoredEntry
 
 VERSION = 1
 
 
-def newest_head(reader: SqliteReader, row: ShardRow) -> tuple[int, bytes]:
+def newest_head(reader: Reader, row: ShardRow) -> tuple[int, bytes]:
     """Size and note of the newest signed head, cosignatures and all. Raises SettingsError when there is none."""
     notes = reader.checkpoints(row.number)
     if not notes:
@@ -29,7 +28,7 @@ def newest_head(reader: SqliteReader, row: ShardRow) -> tuple[int, bytes]:
     return notes[-1]
 
 
-def prove_entry(reader: SqliteReader, row: ShardRow, entry: StoredEntry) -> TlogProof:
+def prove_entry(reader: Reader, row: ShardRow, entry: StoredEntry) -> TlogProof:
     """The entry's inclusion in the newest signed head. Raises SettingsError where that head does not reach it yet."""
     size, note = newest_head(reader, row)
     if entry.index >= size:

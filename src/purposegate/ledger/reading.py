@@ -2,16 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import uuid4
 
 from purposegate.errors import SettingsError
-from purposegate.ledger.durable import DurableLedger, Limits
+from purposegate.ledger.durable import Limits
 from purposegate.ledger.entry import Leaf, Payload, read_leaf
 from purposegate.ledger.index import Hit, Opener
 from purposegate.ledger.keys import KeyRing
-from purposegate.ledger.sqlite_reader import SqliteReader
+from purposegate.ledger.location import Location
+from purposegate.ledger.store import Reader
 from purposegate.model import Entry, EntryKind, Receipt
 
 FAMILIES = ("audit", "rights")
@@ -48,7 +48,7 @@ class Shown(NamedTuple):
 
 
 def declare(
-    path: Path, meta: Mapping[str, bytes], reading: ReadingDeclared, asked: Mapping[str, Any]
+    location: Location, meta: Mapping[str, bytes], reading: ReadingDeclared, asked: Mapping[str, Any]
 ) -> Receipt:
     """Write the entry of a reading, before anything is shown. Raises SettingsError, LedgerOutage: then show nothing."""
     reading.require()
@@ -66,12 +66,11 @@ def declare(
             "asked": dict(asked),
         },
     )
-    limits = Limits(ballast_bytes=0)
-    with DurableLedger.open(path, origin=meta["origin"].decode(), limits=limits) as ledger:
+    with location.open(origin=meta["origin"].decode(), limits=Limits(ballast_bytes=0)) as ledger:
         return ledger.append_wait(entry)
 
 
-def show(reader: SqliteReader, ring: KeyRing, hits: Sequence[Hit]) -> list[Shown]:
+def show(reader: Reader, ring: KeyRing, hits: Sequence[Hit]) -> list[Shown]:
     """The entries found, opened, in the order given."""
     shards = reader.shards()
     names = {row.number: row.name for row in shards}

@@ -32,7 +32,8 @@ class Room:
 
     def drop_ballast(self) -> None:
         """Give the ballast's space back, for the closing entry. Idempotent."""
-        with suppress(OSError):  # a file that cannot be taken away: the closing entry may fit without its space
+        # A file that cannot be taken away: the closing entry may fit without its space.
+        with suppress(OSError):
             self._ballast.unlink(missing_ok=True)
 
     def keep_ballast(self) -> None:

@@ -164,6 +164,18 @@ class Reader(Protocol):
         """Entries [start, stop) of a shard in order of index; missing ones are left out."""
         ...
 
+    def subtrees(self, shard: int) -> Subtrees:
+        """Full subtrees of a shard: what proofs are made from."""
+        ...
+
+    def cosigned(self, shard: int) -> int:
+        """The largest size with a cosignature; 0 when there is none."""
+        ...
+
+    def signed_at(self, shard: int) -> int:
+        """When the newest head was signed, POSIX seconds; 0 when none is kept."""
+        ...
+
     def strays(self) -> Iterator[tuple[str, int, int]]:
         """(table, shard number, index) of rows that belong to no entry of any head."""
         ...

@@ -293,7 +293,8 @@ class Writer:
         self._retry_at = time.monotonic()
 
     def _is_low(self) -> bool:
-        with suppress(OSError):  # a disk that does not say is not known to be full; whether it works shows on recovery
+        # A disk that does not say is not known to be full; whether it works shows on recovery.
+        with suppress(OSError):
             return self._room.is_low()
         return False
 
@@ -309,7 +310,8 @@ class Writer:
                     "the store came back with a head that this writer never wrote; open another shard",
                 )
                 return
-            low = self._room.is_low()  # asked first: what fails after the entry would bring another entry at every try
+            # Asked first: what fails after the entry would bring another entry at every try.
+            low = self._room.is_low()
             self._load(head)
             self.write_notice(EntryKind.RECOVERY, self._account())
         except StoreForkedError as error:

@@ -10,8 +10,7 @@ from purposegate.errors import EvidenceMalformed
 from purposegate.ledger.entry import Leaf, Payload, read_leaf
 from purposegate.ledger.index import Opener
 from purposegate.ledger.keys import KeyRing
-from purposegate.ledger.sqlite_reader import SqliteReader
-from purposegate.ledger.store import StoredEntry
+from purposegate.ledger.store import Reader, StoredEntry
 from purposegate.ledger.verdict import Progress
 from purposegate.model import Address, Identity, Name, RecordRef
 
@@ -27,7 +26,7 @@ _Seen = tuple[RecordRef, tuple[Identity, ...], bool]
 class Past:
     """The past lookups of one ledger. `unread` counts entries whose payload was erased or does not open."""
 
-    def __init__(self, reader: SqliteReader, ring: KeyRing) -> None:
+    def __init__(self, reader: Reader, ring: KeyRing) -> None:
         self._reader = reader
         self._shards = reader.shards()
         self._names = {row.number: row.name for row in self._shards}

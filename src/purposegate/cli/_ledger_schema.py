@@ -1,0 +1,15 @@
+"""`purposegate ledger schema`: the SQL that makes room for a ledger in PostgreSQL."""
+
+from importlib import resources
+
+import click
+
+
+@click.command()
+def schema() -> None:
+    """Print the SQL that a database administrator runs once in each PostgreSQL database that is to hold a ledger.
+
+    It makes the tables and four roles, and explains them.
+    """
+    text = resources.files("purposegate.ledger").joinpath("postgres_schema.sql").read_text(encoding="utf-8")
+    click.echo(text, nl=False)
