@@ -2,22 +2,30 @@
 
 from collections.abc import Collection, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from fault_load import Promise
 from ledgers import entry, open_ledger
-from purposegate.ledger import keys
 from purposegate.ledger.entry import Leaf, read_leaf, read_payload
+from purposegate.ledger.keys import Cipher, load
 from purposegate.ledger.sqlite_reader import SqliteReader
 from purposegate.ledger.store import StoredEntry
+from purposegate.ledger.verdict import Evidence
 from purposegate.ledger.verify import verify_file
+
+
+class KeyFiles(NamedTuple):
+    """Where the key files are, if not beside the ledger."""
+
+    key_file: Path | None = None
+    signer_file: Path | None = None
 
 
 class Opened:
     """Every entry of a ledger, with its payload opened."""
 
-    def __init__(self, path: Path) -> None:
-        ring = keys.load(path.with_name(path.name + ".keys"))
+    def __init__(self, path: Path, key_file: Path | None = None) -> None:
+        ring = load(key_file or path.with_name(path.name + ".keys"))
         reader = SqliteReader(path)
         self.leaves: dict[tuple[str, int], tuple[Leaf, str]] = {}
         self.fields: dict[tuple[str, int], dict[str, Any]] = {}
@@ -25,13 +33,13 @@ class Opened:
         try:
             self.shards = [row.name for row in reader.shards()]
             for row in reader.shards():
-                cipher = keys.Cipher(ring, row.origin)
+                cipher = Cipher(ring, row.origin)
                 for each in reader.entries(row.number, 0, row.head.size):
                     self._take((row.name, each.index), each, cipher)
         finally:
             reader.close()
 
-    def _take(self, place: tuple[str, int], each: StoredEntry, cipher: keys.Cipher) -> None:
+    def _take(self, place: tuple[str, int], each: StoredEntry, cipher: Cipher) -> None:
         self.leaves[place] = (read_leaf(each.leaf), each.leaf_hash.hex())
         if each.sealed is not None and each.kid is not None and each.nonce is not None:
             payload = read_payload(cipher.open(each.sealed, index=each.index, kid=each.kid, nonce=each.nonce))
@@ -65,13 +73,21 @@ def broken_promises(opened: Opened, promises: Iterable[Promise]) -> list[Promise
 
 
 def faults_of(
-    path: Path, promises: Collection[Promise], *, refused: Collection[str] = (), killed: bool = False
+    path: Path,
+    promises: Collection[Promise],
+    *,
+    refused: Collection[str] = (),
+    killed: bool = False,
+    keys: KeyFiles = KeyFiles(),
 ) -> list[str]:
-    """All that is wrong with the ledger at `path`, in sentences: it is opened again, written to, and verified."""
-    with open_ledger(path) as ledger:
+    """All that is wrong with the ledger at `path`, in sentences: it is opened again, written to, and verified.
+
+    `killed`: it could not write the entry that explains what was refused.
+    """
+    with open_ledger(path, **keys._asdict()) as ledger:
         receipt = ledger.append_wait(entry(1, lookup_id="after"))
-    opened = Opened(path)
-    report = verify_file(path)
+    opened = Opened(path, keys.key_file)
+    report = verify_file(path, Evidence(key_file=keys.key_file, signer_file=keys.signer_file))
     wrong = [f"promised and gone: {each}" for each in broken_promises(opened, promises)]
     if report.exit_code:
         wrong.append(f"verify exits {report.exit_code}: {report.text()}")
