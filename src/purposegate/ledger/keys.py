@@ -104,7 +104,8 @@ def require_private(path: Path) -> None:
 def write_private(path: Path, text: str) -> None:
     """Make a file of mode 0600 that is either whole and on the disk or absent. Never overwrites."""
     draft = path.with_name(f".{path.name}.{os.getpid()}.new")
-    draft.unlink(missing_ok=True)  # a crash may have left one, and in a container every process has the same number
+    # A crash may have left one, and in a container every process has the same number.
+    draft.unlink(missing_ok=True)
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
