@@ -60,9 +60,12 @@ class PostgresSite(Site):
     def verify(
         self, evidence: Evidence | None = None, *, payloads: bool = True, progress: Progress | None = None
     ) -> Report:
-        url = self.server.url(self.database, "auditor")
-        location = PostgresLocation.of(url, self.key_file, self.signer_file)
+        location = self.location(self.server.url(self.database, "auditor"))
         return location.verify(evidence or Evidence(), payloads=payloads, progress=progress)
+
+    def location(self, url: str = "") -> PostgresLocation:
+        """The ledger as commands are pointed at it."""
+        return PostgresLocation.of(url or self.url, self.key_file, self.signer_file)
 
     def execute(self, *statements: str, guarded: bool = False) -> list[Any]:
         quiet = () if guarded else ("SET session_replication_role = replica",)  # no triggers

@@ -75,8 +75,10 @@ class Address:
 
     def __str__(self) -> str:
         at = self.parameters
-        port = f":{at['port']}" if "port" in at else ""
-        return f"postgresql://{at.get('host', '')}{port}/{at.get('dbname', at.get('service', ''))}"
+        hosts = at.get("host", "").split(",")
+        ports = [f":{port}" if port else "" for port in at.get("port", "").split(",")]
+        each = map("".join, zip(hosts, ports * len(hosts) if len(ports) == 1 else ports, strict=False))
+        return f"postgresql://{','.join(each)}/{at.get('dbname', at.get('service', ''))}"
 
     __repr__ = __str__
 
