@@ -117,7 +117,7 @@ class FileStore:
     def kept(self) -> bytes:
         return b""
 
-    def counts(self, tokens: Sequence[bytes]) -> list[int]:
+    def counts(self, tokens: Sequence[bytes], *, elsewhere: bool = False) -> list[int]:
         return [0 for _ in tokens]
 
     def reopen(self) -> None:

@@ -105,6 +105,7 @@ class Gate:
         self._retry_at = float("-inf")
         self._parts: Parts | None = None
         self._snapshot: Snapshot | None = None
+        self._last_snapshot: Snapshot | None = None
         self._rate: RefusalRate | None = None
         self._strangers = MinuteTally(clock=monotonic)
         self._throttled = MinuteTally(clock=monotonic)
@@ -127,6 +128,7 @@ class Gate:
             raise
         self._rate = RefusalRate(limit=parts.refusals_per_minute, clock=self._monotonic)
         self._parts, self._snapshot = parts, parts.snapshot
+        self._last_snapshot = parts.snapshot
 
     async def aclose(self) -> None:
         """Write what was only counted, then take the parts down. Idempotent."""
@@ -167,17 +169,21 @@ class Gate:
         except LedgerOutage:
             await snapshot.retire()
             raise
-        old, self._snapshot = self._snapshot or parts.snapshot, snapshot
+        old, self._snapshot, self._last_snapshot = self._snapshot or parts.snapshot, snapshot, snapshot
         while self._serving[id(old)]:
             self._drained.clear()
             await self._drained.wait()
         await old.retire()
 
     def is_open(self, head: Request) -> bool:
-        """Whether the request is listed as open: then it goes on untouched, its body unread. False before the start."""
-        if self._snapshot is None:
+        """Whether the request is listed as open: then it goes on untouched, its body unread.
+
+        False before the start. After the end it is still what it was: open addresses need nothing of the gate.
+        """
+        snapshot = self._snapshot or self._last_snapshot
+        if snapshot is None:
             return False
-        match, refused = _match(self._snapshot, head)
+        match, refused = _match(snapshot, head)
         return match is None and refused is None
 
     async def is_known(self, head: Request) -> bool:

@@ -305,3 +305,13 @@ async def test_the_gates_own_list_of_purposes_needs_an_identity(gated: Gated) ->
 
     assert (200, 401) == (known.status_code, unknown.status_code)
     assert "investigate.crime" in {purpose["code"] for purpose in known.json()["purposes"]}
+
+
+async def test_open_routes_stay_open_after_the_end(world: World, parts: Parts) -> None:
+    """A closed gate judges nothing any more; what needed no judging still goes on."""
+    gated = behind(world, HostileApp(b"body {}", headers=[(b"content-type", b"text/css")]), parts)
+    await gated.gate.start()
+    await gated.gate.aclose()
+    style, record = await gated.ask("/-/static/app.css"), await gated.ask(world.path(world.cast.suspect))
+
+    assert (200, 503) == (style.status_code, record.status_code)

@@ -217,7 +217,7 @@ def test_what_an_answer_about_a_tie_demands_binds() -> None:
         frozenset({Obligation.FLAG}),
     )
 
-    assert ((Reason.OBLIGATION_UNMET,), {"address"}) == (found.reasons, found.masks)
+    assert ((Reason.OBLIGATION_UNMET,), frozenset({"address"})) == (found.reasons, found.masks)
 
 
 @pytest.mark.parametrize(
