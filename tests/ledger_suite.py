@@ -495,6 +495,28 @@ def test_lost_memory_is_not_trusted_to_have_been_empty(site: Site) -> None:
         assert f"{site.shard(0)}.r1" == ledger.shard
 
 
+def test_acknowledged_entries_lost_before_they_were_signed_are_told(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store that comes back without entries acknowledged an instant ago is not continued, signed for or not."""
+    monkeypatch.setattr("purposegate.ledger.attest.GATHER_S", 3_600)
+    with site.open() as ledger:
+        site.execute("CREATE TABLE before AS SELECT * FROM head")
+        ledger.append_wait(entry(2, counts=()))
+        signed = ledger.signed_size
+        site.execute(
+            "UPDATE head SET (size, root, frontier) = (SELECT size, root, frontier FROM before)",
+            *(f"DELETE FROM {table} WHERE pos = {pos(1)}" for table in ("leaf", "payload")),
+        )
+        with pytest.raises(LedgerOutage, match="exchanged"):
+            ledger.append_wait(entry(3))
+    with site.open() as again:
+        receipt = again.append_wait(entry(4))
+
+    assert (1, f"{site.shard(0)}.r1") == (signed, receipt.shard)
+    assert [(site.shard(0), 1)] == [(each.shard, each.index) for each in site.verify().mismatches]
+
+
 def test_altered_leaf_hash_is_not_signed_over(site: Site) -> None:
     """If what the store holds stops leading to what was signed, the ledger refuses instead of signing it."""
     with site.open() as ledger:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from threading import Event, Thread
 
 from purposegate.errors import EvidenceError
-from purposegate.ledger.merkle import consistency_proof
+from purposegate.ledger.merkle import consistency_proof, frontier_at
 from purposegate.ledger.pending import SignedHead
 from purposegate.ledger.signing import HeadSigner
 from purposegate.ledger.store import Head
@@ -30,17 +30,19 @@ class HeadKeeper:
         subtrees: Subtrees,
         keep: Callable[[SignedHead], None],
         disown: Callable[[str], None],
+        is_forked: Callable[[], bool],
         due: Event,
     ) -> None:
-        """`due` is set by whoever commits, and `keep` takes each note.
+        """`due` is set by whoever commits or gives up, and `keep` takes each note.
 
-        `disown` is told when the store contradicts what was signed.
+        `disown` is told when the store contradicts what was signed; `is_forked` says whether the writer has given up.
         """
         self._signer = signer
         self._head = head
         self._subtrees = subtrees
         self._keep = keep
         self._disown = disown
+        self._is_forked = is_forked
         self._due = due
         self._stopping = Event()
         self.fault = ""
@@ -67,12 +69,27 @@ class HeadKeeper:
             if not self.sign() and not self._stopping.wait(RETRY_S):
                 self._due.set()
 
+    def _testify(self, head: Head) -> None:
+        """Put the log's name to what was acknowledged and is not in the store any more, unless another went on from it."""
+        try:
+            if frontier_at(head.size, self._subtrees).root() == head.root:
+                return
+        except LookupError:
+            LOG.critical("The store has lost entries: it does not reach %d any more", head.size)
+        if not self._signer.testify(head.size, head.root):
+            LOG.critical(
+                "Another process signed for this shard; what was lost at %d is not on record", head.size
+            )
+
     def sign(self) -> bool:
         """Sign the committed head unless it is signed. False when it should be tried again."""
         head = self._head()
         if head.size == self._signer.size:
             return True
         try:
+            if self._is_forked():
+                self._testify(head)
+                return True
             note = self._signer.sign(
                 head.size, head.root, lambda old, new: consistency_proof(old, new, self._subtrees)
             )

@@ -68,6 +68,7 @@ class DurableLedger:
             subtrees=store.subtrees,
             keep=self._keep,
             disown=self._writer.disown,
+            is_forked=lambda: self._writer.found_fork,
             due=self._due,
         )
 

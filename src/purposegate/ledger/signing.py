@@ -107,7 +107,21 @@ class HeadSigner:
             verify_consistency(
                 size1=self.last.size, root1=self.last.root, size2=size, root2=root, proof=proof
             )
-        head = Checkpoint(self.origin, size, root)
+        return self._put(Checkpoint(self.origin, size, root))
+
+    def testify(self, size: int, root: bytes) -> bool:
+        """Sign and remember a head that was committed and acknowledged before its store lost it. Raises OSError.
+
+        Nothing can be proved about it any more; it says that this log was longer once, so that nobody continues what came
+        back. False where another process has signed for the shard since, whose word then stands.
+        """
+        known = self.memory.read_bytes() if self.memory.exists() else b""
+        if size <= self.size or known != self.note:
+            return False
+        self._put(Checkpoint(self.origin, size, root))
+        return True
+
+    def _put(self, head: Checkpoint) -> bytes:
         note = head.signed_by(self._signer)
         replace_private(self.memory, note)
         self.last, self.note = head, note

@@ -76,7 +76,7 @@ class Writer:
         limits: Limits,
         committed: Callable[[], object],
     ) -> None:
-        """`committed` is called after each commit, in the writer's thread; it must return at once."""
+        """`committed` is called after each commit and on finding a fork, in the writer's thread; it must return at once."""
         self._store = store
         self._shard = shard
         self._cipher = cipher
@@ -88,6 +88,8 @@ class Writer:
         self._committed = committed
         self._state = "open"
         self._why = ""
+        self.found_fork = False
+        """Whether the store was found not to be as this writer left it."""
         self._doubts: list[Doubt] = []
         self._retry_s = FIRST_RETRY_S
         self._retry_at = 0.0
@@ -144,6 +146,11 @@ class Writer:
         edges = [self._store.subtrees.hashes(*edge) for edge in unfinished(head.size)]
         self._head = head
         self._growth = Growth(Frontier.from_bytes(head.frontier), edges)
+
+    def _fork(self, why: str) -> None:
+        self.found_fork = True
+        self._leave("forked", why)
+        self._committed()  # what was acknowledged and is not there any more must be signed for now
 
     def _leave(self, state: str, why: str) -> None:
         self._why, self._state = why, state
@@ -214,7 +221,7 @@ class Writer:
         except StoreBusyError as error:
             self._reject(batch, str(error))
         except StoreForkedError as error:
-            self._leave("forked", f"{error}; another writer owns this shard, or the file was exchanged")
+            self._fork(f"{error}; another writer owns this shard, or the file was exchanged")
             self._reject(batch, self._why)
         except Exception as error:  # noqa: BLE001  # whatever it was, the outcome is unknown and nothing may be released
             self._go_down(error)
@@ -305,17 +312,14 @@ class Writer:
             head = self._store.head()
             last = self._doubts[-1] if self._doubts else None
             if head != self._head and (last is None or head != last.after):
-                self._leave(
-                    "forked",
-                    "the store came back with a head that this writer never wrote; open another shard",
-                )
+                self._fork("the store came back with a head that this writer never wrote; open another shard")
                 return
             # Asked first: what fails after the entry would bring another entry at every try.
             low = self._room.is_low()
             self._load(head)
             self.write_notice(EntryKind.RECOVERY, self._account())
         except StoreForkedError as error:
-            self._leave("forked", str(error))
+            self._fork(str(error))
         except Exception as error:  # noqa: BLE001  # any failure here means: still down, try later
             self._retry_s = min(self._retry_s * 2, LAST_RETRY_S)
             self._retry_at = time.monotonic() + self._retry_s
@@ -369,7 +373,7 @@ class Writer:
         except StoreBusyError:
             return False
         except StoreForkedError as error:
-            self._leave("forked", str(error))
+            self._fork(str(error))
             return False
         except Exception as error:  # noqa: BLE001  # as in _serve: unknown
             self._go_down(error)
