@@ -21,6 +21,9 @@ class KeyFiles(NamedTuple):
     signer_file: Path | None = None
 
 
+BESIDE = KeyFiles()
+
+
 class Opened:
     """Every entry of a ledger, with its payload opened."""
 
@@ -78,7 +81,7 @@ def faults_of(
     *,
     refused: Collection[str] = (),
     killed: bool = False,
-    keys: KeyFiles = KeyFiles(),
+    keys: KeyFiles = BESIDE,
 ) -> list[str]:
     """All that is wrong with the ledger at `path`, in sentences: it is opened again, written to, and verified.
 
