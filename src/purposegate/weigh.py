@@ -4,6 +4,7 @@ The order is fixed: a sight is reserved before it is decided, so that parallel l
 """
 
 import logging
+import traceback
 from collections.abc import Mapping, Sequence
 
 from purposegate.attempt import Attempt
@@ -93,7 +94,9 @@ def as_outage(fault: Exception, lookup_id: str = "-") -> Outage:
     """An outage as it is; anything else is a fault of the gate, logged with its trace and told to nobody."""
     if isinstance(fault, Outage):
         return fault
-    LOG.error("lookup %s: the gate failed", lookup_id, exc_info=fault)
+    # Where it happened, and not what was said: an exception's message can quote a record.
+    frames = "".join(traceback.format_list(traceback.extract_tb(fault.__traceback__)))
+    LOG.error("lookup %s: the gate failed: %s\n%s", lookup_id, type(fault).__name__, frames)
     return Outage(Reason.GATE_FAULT, type(fault).__name__)
 
 

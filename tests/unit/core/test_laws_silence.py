@@ -496,3 +496,19 @@ async def test_one_lookup_asks_one_question_once(world: World, parts: Parts) -> 
     answer = await gated.ask(world.path(world.cast.suspect))
 
     assert (200, 1) == (answer.status_code, len(asked))
+
+
+async def test_a_crash_is_logged_without_what_it_said(
+    world: World, parts: Parts, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An exception's message can quote a record: the log gets its type and place, and the lookup's number."""
+    facts = Around(parts.snapshot.facts, about_records=raising(RuntimeError("surname whitlam")))
+    gated = behind(world, HostileApp(), parts, facts=facts)
+    await gated.ask(world.path(world.cast.suspect))
+
+    said = "".join(record.getMessage() for record in caplog.records)
+    assert (True, True, False) == (
+        "RuntimeError" in said,
+        gated.entries[0].lookup_id in said,
+        "whitlam" in caplog.text,
+    )
