@@ -86,8 +86,17 @@ def foreign_cerbos(directory: Path, policies: Path, **settings: Any) -> Iterator
         "storage": {"driver": "disk", "disk": {"directory": str(policies), "watchForChanges": False}},
     } | settings
     (directory / "foreign.json").write_text(json.dumps(config))
-    command = [str(CERBOS), "server", f"--config={directory / 'foreign.json'}", "--log-level=info", "--debug-listen-addr="]
-    with (directory / "foreign.log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
+    command = [
+        str(CERBOS),
+        "server",
+        f"--config={directory / 'foreign.json'}",
+        "--log-level=info",
+        "--debug-listen-addr=",
+    ]
+    with (
+        (directory / "foreign.log").open("wb") as log,
+        subprocess.Popen(command, stdout=log, stderr=log) as process,
+    ):
         try:
             until = monotonic() + 20
             while b"Starting gRPC server" not in (directory / "foreign.log").read_bytes():
