@@ -110,7 +110,7 @@ def create_file(path: Path, meta: dict[str, bytes], *, vfs: str = "") -> None:
         raise LedgerOutage(f"{path}: the ledger's file could not be made: {type(error).__name__}") from error
 
 
-def _connect(path: Path, flags: int, vfs: str) -> apsw.Connection:
+def _connect(path: Path | str, flags: int, vfs: str) -> apsw.Connection:
     connection = apsw.Connection(str(path), flags=flags, vfs=vfs or None)
     connection.set_busy_timeout(LOCK_WAIT_MS)
     connection.setlk_timeout(LOCK_WAIT_MS, 0)
@@ -147,10 +147,20 @@ def _accept(connection: apsw.Connection, path: Path) -> dict[str, bytes]:
         raise LedgerOutage(f"{path}: the ledger cannot be read: {type(error).__name__}") from error
 
 
+def _name_for_reading(path: Path) -> str:
+    """What SQLite calls the file: a copy on a read-only medium, closed before it was taken, may be read without a WAL.
+
+    A ledger that serves always has its WAL beside it, and then SQLite needs to write there even for reading.
+    """
+    wal = path.with_name(path.name + "-wal")
+    sealed = not wal.exists() and not os.access(path.parent, os.W_OK)
+    return f"{path.absolute().as_uri()}?immutable=1" if sealed else str(path.absolute())
+
+
 def open_reader(path: Path, *, vfs: str = "") -> tuple[apsw.Connection, dict[str, bytes]]:
     """A read-only connection and the meta rows. Raises SettingsError for what is not a ledger, LedgerOutage."""
     try:
-        connection = _connect(path, apsw.SQLITE_OPEN_READONLY, vfs)
+        connection = _connect(_name_for_reading(path), apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI, vfs)
     except apsw.Error as error:
         raise LedgerOutage(f"{path}: the ledger cannot be opened: {type(error).__name__}") from error
     try:
