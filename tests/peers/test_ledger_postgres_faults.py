@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Self
 
+import psycopg
 import pytest
 
 from ledgers import entry, sight, until
@@ -136,6 +137,26 @@ def test_killed_server_loses_nothing_acknowledged(site: PostgresSite, soak: bool
     assert {*here.acknowledged, *there.acknowledged} <= standing(site)
     assert 0 == site.verify().exit_code
     assert here.refused + there.refused > 0
+
+
+def test_kills_show_commits_that_do_not_wait(
+    mortal: PostgresServer, site: PostgresSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same with a gate that leaves synchronous_commit off loses acknowledged entries: the kills have teeth."""
+
+    def careless(connection: psycopg.Connection[Any], _: Address) -> None:
+        connection.execute("SET synchronous_commit = off")
+
+    monkeypatch.setattr("purposegate.ledger.postgres_session.make_durable", careless)
+    monkeypatch.setattr("purposegate.ledger.postgres_session.require_durable", lambda *_: None)
+    mortal.stop()
+    mortal.start(wal_writer_delay="10s")
+    with site.open() as ledger, Load(ledger) as load:
+        until(lambda: len(load.acknowledged) > 200)
+        mortal.kill()
+        mortal.start()
+
+    assert not set(load.acknowledged) <= standing(site)
 
 
 def test_recovery_entries_tell_the_truth(site: PostgresSite) -> None:
