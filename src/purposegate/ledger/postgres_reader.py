@@ -16,7 +16,7 @@ from purposegate.ledger.growth import Tile
 from purposegate.ledger.postgres_session import Address
 from purposegate.ledger.sqlite_reader import ROWS
 from purposegate.ledger.sqlite_store import MAX_INDEX, SHARD_SHIFT
-from purposegate.ledger.store import Head, ShardRow, StoredEntry
+from purposegate.ledger.store import ORPHANS, Head, ShardRow, StoredEntry
 from purposegate.ledger.subtrees import Subtrees
 
 _DAMAGE = (psycopg.errors.DataCorrupted, psycopg.errors.IndexCorrupted, psycopg.errors.InternalError_)
@@ -88,8 +88,10 @@ class PostgresReader:
             (low, high),
         )
 
-    def strays(self) -> Iterator[tuple[str, int, int]]:
-        """(table, shard number, index) of rows that belong to no entry of any head."""
+    def strays(self) -> Iterator[tuple[str, int, int | None]]:
+        """(table, shard number, index) of rows that belong to no entry of any head; index None: to no shard at all."""
+        for table, query in ORPHANS.items():
+            yield from ((table, number, None) for (number,) in self._rows(query, ()))
         ends = [
             (row.number << SHARD_SHIFT, (row.number << SHARD_SHIFT) + row.head.size) for row in self.shards()
         ]
@@ -166,7 +168,7 @@ class PostgresReader:
     def is_held(self, shard: str) -> bool:
         """Whether a session, of whichever gate, holds the shard."""
         with self._outage():
-            return bool(session.holders(self._db, session.lock_key("shard", shard)))
+            return session.holder(self._db, session.lock_key("shard", shard)) is not None
 
     def counters(self) -> Iterator[tuple[int, bytes, int]]:
         """(shard, token, n) of every counter."""

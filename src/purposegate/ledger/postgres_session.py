@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from hashlib import sha256
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -171,13 +172,21 @@ def lock_key(*names: str) -> int:
     return int.from_bytes(sha256(text.encode()).digest()[:8], "big", signed=True)
 
 
-def holders(connection: psycopg.Connection[Any], key: int) -> list[int]:
-    """The server's process ids of the sessions that hold an advisory lock of this database: one, or none."""
+class Holder(NamedTuple):
+    """A session that holds a lock: its process at the server, and when that began, where one may see it."""
+
+    pid: int
+    began: datetime | None
+
+
+def holder(connection: psycopg.Connection[Any], key: int) -> Holder | None:
+    """Who holds an advisory lock of this database."""
     half = (1 << 32) - 1
     found = connection.execute(
-        "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1 AND granted"
+        "SELECT pid, backend_start FROM pg_locks LEFT JOIN pg_stat_activity USING (pid)"
+        " WHERE locktype = 'advisory' AND objsubid = 1 AND granted"
         " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
         " AND classid::bigint = %s AND objid::bigint = %s",
         (key >> 32 & half, key & half),
     ).fetchall()
-    return [pid for (pid,) in found]
+    return Holder(*found[0]) if found else None

@@ -62,7 +62,7 @@ class PostgresStore:
         self.address = address
         self._shard = -1
         self._held = 0
-        self._pid = 0
+        self._holder: session.Holder | None = None
         self._closed = False
         self._warnings: list[str] = []
         self._reading = Lock()
@@ -86,7 +86,6 @@ class PostgresStore:
             connection.close()
             raise
         connection.add_notice_handler(self._notice)
-        self._pid = connection.info.backend_pid
         return connection
 
     def _notice(self, notice: Diagnostic) -> None:
@@ -117,9 +116,8 @@ class PostgresStore:
             raise
         self._warnings.clear()
         done = self._writer.execute("COMMIT", prepare=False).statusmessage
-        if (
-            done != "COMMIT" or self._warnings
-        ):  # it may warn of "canceling the wait for synchronous replication"
+        # A warning may be that of "canceling the wait for synchronous replication".
+        if done != "COMMIT" or self._warnings:
             raise CommitUnsureError(f"{done} {' '.join(self._warnings)}")
 
     def found(self, meta: dict[str, bytes]) -> dict[str, bytes]:
@@ -140,6 +138,7 @@ class PostgresStore:
                 key = session.lock_key("shard", name)
                 if self._writer.execute("SELECT pg_try_advisory_lock(%s)", (key,)).fetchall() == [(True,)]:
                     self._held = key
+                    self._holder = session.holder(self._writer, key)
                     return name
         return None
 
@@ -265,12 +264,11 @@ class PostgresStore:
         its own: when it returns, everything before it in the server's log is as durable as it is, standbys included.
         Raises LedgerOutage, SettingsError, psycopg.Error.
         """
-        old = self._pid
         self._writer.close()
         self._writer = self._open_writer()
         self._require_same(self._writer)
         if self._held:
-            self._take_back(old)
+            self._take_back()
         with self._transaction() as db:
             db.execute("UPDATE head SET epoch = epoch WHERE shard = %s", (self._shard,))
 
@@ -279,12 +277,13 @@ class PostgresStore:
         if any(found.get(name) != self.meta.get(name) for name in ("origin", "signer")):
             raise SettingsError(f"{self.address}: another ledger answers there now")
 
-    def _take_back(self, old: int) -> None:
-        """Hold the shard's lock in the new session. The old one is ended if it lingers: it is ours, by pid and by lock."""
-        for pid in session.holders(self._writer, self._held):
-            if pid == old:
-                self._writer.execute("SELECT pg_terminate_backend(%s, %s)", (pid, session.LOCK_WAIT_MS))
+    def _take_back(self) -> None:
+        """Hold the shard's lock in the new session. The last one of ours that held it is ended if it lingers, no other."""
+        holder = session.holder(self._writer, self._held)
+        if holder is not None and holder == self._holder:
+            self._writer.execute("SELECT pg_terminate_backend(%s, %s)", (holder.pid, session.LOCK_WAIT_MS))
         self._writer.execute("SELECT pg_advisory_lock(%s)", (self._held,))
+        self._holder = session.holder(self._writer, self._held)
 
     # What other threads read
 
