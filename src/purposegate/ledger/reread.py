@@ -104,13 +104,15 @@ class ShardCheck:
         """Note one mismatch of this shard."""
         self.report.add(self.row.name, index, what, expected, found)
 
-    def head(self, note: bytes, source: str, evidence: Evidence) -> None:
-        """Take one signed head of this shard, to be compared when the tree reaches its size."""
+    def head(self, note: bytes, source: str, evidence: Evidence, size: int | None = None) -> None:
+        """Take one signed head of this shard, kept under `size`, to be compared when the tree reaches its own."""
         try:
             head = SignedCheckpoint.open(note, self.row.origin, [LogKey.parse(self.row.vkey)]).checkpoint
         except EvidenceError as error:
             self.add(None, f"a signed head {source}", "a note by this log's key", str(error))
             return
+        if size is not None and size != head.size:
+            self.add(None, f"the size of a signed head {source}", head.size, size)
         self.signed = max(self.signed, head.size)
         if evidence.policy is not None:
             with suppress(EvidenceError):  # signed, and not cosigned by enough: it counts as signed only

@@ -9,7 +9,7 @@ import apsw
 
 from purposegate.ledger.growth import Tile
 from purposegate.ledger.sqlite_store import MAX_INDEX, SHARD_SHIFT, open_reader
-from purposegate.ledger.store import Head, ShardRow, StoredEntry
+from purposegate.ledger.store import ORPHANS, Head, ShardRow, StoredEntry
 from purposegate.ledger.subtrees import Subtrees
 
 ROWS = 1_024
@@ -75,8 +75,10 @@ class SqliteReader:
 
         return Subtrees(leaves, tile)
 
-    def strays(self) -> Iterator[tuple[str, int, int]]:
-        """(table, shard number, index) of rows that belong to no entry of any head."""
+    def strays(self) -> Iterator[tuple[str, int, int | None]]:
+        """(table, shard number, index) of rows that belong to no entry of any head; index None: to no shard at all."""
+        for table, query in ORPHANS.items():
+            yield from ((table, number, None) for (number,) in self._db.execute(query))
         ends = [
             (row.number << SHARD_SHIFT, (row.number << SHARD_SHIFT) + row.head.size) for row in self.shards()
         ]

@@ -7,7 +7,7 @@ on connections of its own, so that a long search never stands in a lookup's way.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import LiteralString, NamedTuple, Protocol
 
 from purposegate.ledger.growth import Tile
 from purposegate.ledger.note import LogKey
@@ -144,6 +144,16 @@ class StoredEntry:
     sealed: bytes | None
 
 
+ORPHANS: Mapping[str, LiteralString] = {
+    "shard": "SELECT number FROM shard WHERE number NOT IN (SELECT shard FROM head)",
+    "head": "SELECT shard FROM head WHERE shard NOT IN (SELECT number FROM shard)",
+    "tile": "SELECT DISTINCT shard FROM tile WHERE shard NOT IN (SELECT number FROM shard)",
+    "ckpt": "SELECT DISTINCT shard FROM ckpt WHERE shard NOT IN (SELECT number FROM shard)",
+    "cosig": "SELECT DISTINCT shard FROM cosig WHERE (shard, size) NOT IN (SELECT shard, size FROM ckpt)",
+}
+"""Rows of which nothing that is read otherwise would speak: SQL that both kinds of store understand."""
+
+
 class Reader(Protocol):
     """The reading side, for people's questions. Use from one thread."""
 
@@ -176,8 +186,8 @@ class Reader(Protocol):
         """When the newest head was signed, POSIX seconds; 0 when none is kept."""
         ...
 
-    def strays(self) -> Iterator[tuple[str, int, int]]:
-        """(table, shard number, index) of rows that belong to no entry of any head."""
+    def strays(self) -> Iterator[tuple[str, int, int | None]]:
+        """(table, shard number, index) of rows that belong to no entry of any head; index None: to no shard at all."""
         ...
 
     def tiles(self, shard: int) -> Iterator[Tile]:

@@ -8,13 +8,14 @@ What is checked, of every shard:
 4. each payload opens under its key, and its disclosures are exactly those the leaf commits to; so are the rows;
    one that is gone was given up by a recorded request that two people signed, old enough and under no hold;
 5. every counter is the number of times that entries raised it;
-6. no row belongs to no entry;
+6. no row belongs to no entry or shard, and the store names itself as its shards do;
 7. every signed head at hand (kept in the store, remembered by the signer, held by others) verifies, and the tree had that
    root at that size.
 
 What this cannot show without a head from outside: that the whole machine was not put back or rewritten, signer and all.
 """
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -30,6 +31,8 @@ from purposegate.ledger.sqlite_reader import SqliteReader
 from purposegate.ledger.store import Reader, ShardRow
 from purposegate.ledger.verdict import Evidence, Progress, Report, Verified
 from purposegate.ledger.verify_retention import settle
+
+_OWN_ROW = re.compile(r"origin|signer|application|schema|key (0|[1-9][0-9]{0,8})", re.ASCII)
 
 
 def verify_file(
@@ -105,8 +108,8 @@ def _contradicted(signer_file: Path, report: Report) -> dict[str, list[bytes]]:
 
 def _take_heads(check: ShardCheck, reader: Reader, outside: _Outside) -> None:
     row, evidence = check.row, outside.evidence
-    for _, note in reader.checkpoints(row.number):
-        check.head(note, "in the store", evidence)
+    for size, note in reader.checkpoints(row.number):
+        check.head(note, "in the store", evidence, size)
     if row.name in outside.memory:
         check.head(outside.memory[row.name], "in the signer's memory", evidence)
     for note in evidence.heads:
@@ -194,18 +197,31 @@ def _verify(
         report.shards.append(Verified(row.name, row.origin, size, root, check.signed, check.witnessed))
     progress(total, total)
     settle(checks, outside.evidence, report)
+    _itself(reader, shards, report)
     _unknown_heads(shards, outside, report)
     _strays(reader, shards, report)
     if ring:
         _counters(reader, raised, {row.number: row.name for row in shards}, report)
 
 
+def _itself(reader: Reader, shards: Sequence[ShardRow], report: Report) -> None:
+    """What the store says of itself: whose log it is, and nothing that no release writes."""
+    origin = reader.meta.get("origin", b"").decode("utf-8", "replace")
+    for row in shards:
+        if row.origin != f"{origin}/{row.name}":
+            report.add(row.name, None, "the log's origin", f"{origin}/{row.name}", row.origin)
+    if len(reader.meta.get("signer", b"")) != keys.KEY_BYTES:
+        report.add("file", None, "the signer's public key", f"{keys.KEY_BYTES} bytes", "none such")
+    for name in reader.meta:
+        if not _OWN_ROW.fullmatch(name):
+            report.add("file", None, "a meta row", "none of that name", name)
+
+
 def _strays(reader: Reader, shards: Sequence[ShardRow], report: Report) -> None:
     names = {row.number: row.name for row in shards}
     for table, number, index in reader.strays():
-        report.add(
-            names.get(number, f"shard {number}"), index, f"a {table} row beyond the head", "none", "one"
-        )
+        where = "beyond the head" if index is not None else "without what it belongs to"
+        report.add(names.get(number, f"shard {number}"), index, f"a {table} row {where}", "none", "one")
 
 
 def _counters(
