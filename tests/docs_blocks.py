@@ -43,6 +43,8 @@ CERBOS_POLICIES = "policies/cerbos/"
 SCHEMAS = {"purposegate": "settings"}
 """Files whose schema has another name than they."""
 
+OUTER_MAKE = frozenset({"MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MAKEOVERRIDES"})
+"""A page's `make` is a reader's own: under `make test` it would call itself a sub-make and say so."""
 SET_UP = (".venv", "node_modules", ".cache")
 """What `make venv` made: linked into the copy, never made again there."""
 
@@ -230,7 +232,8 @@ def _compare(block: Block, shown: list[str], printed: str) -> None:
 
 def _bash(script: str, folder: Path, options: str = "set -euo pipefail\n") -> tuple[int, str]:
     """Run a script with the venv first on PATH. Returns exit status and what a terminal would show; nothing outlives it."""
-    environment = os.environ | {
+    inherited = {name: value for name, value in os.environ.items() if name not in OUTER_MAKE}
+    environment = inherited | {
         "PATH": f"{folder / '.venv/bin'}:{os.environ['PATH']}",
         "COLUMNS": "120",
         "NO_COLOR": "1",
