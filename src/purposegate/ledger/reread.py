@@ -20,7 +20,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from purposegate.errors import EvidenceError
 from purposegate.ledger import keys
 from purposegate.ledger.checkpoint import SignedCheckpoint
-from purposegate.ledger.note import LogKey
+from purposegate.ledger.note import LogKey, Note
+from purposegate.ledger.policy import Policy
 from purposegate.ledger.store import ShardRow, StoredEntry
 from purposegate.ledger.verdict import Evidence, Report
 
@@ -115,6 +116,7 @@ class ShardCheck:
             self.add(None, f"the size of a signed head {source}", head.size, size)
         self.signed = max(self.signed, head.size)
         if evidence.policy is not None:
+            self._cosignatures(note, source, evidence.policy)
             with suppress(EvidenceError):  # signed, and not cosigned by enough: it counts as signed only
                 evidence.policy.judge(note)
                 self.witnessed = max(self.witnessed, head.size)
@@ -126,6 +128,16 @@ class ShardCheck:
                 f"{self.row.head.size} entries",
             )
         self._heads.setdefault(head.size, set()).add(head.root)
+
+    def _cosignatures(self, note: bytes, source: str, policy: Policy) -> None:
+        """A line that bears a known witness's name and is not the witness's is no missing one: somebody put it there."""
+        known = [LogKey.parse(self.row.vkey), *(each.key for each in policy.witnesses.values())]
+        try:
+            Note.parse(note).verified(known)
+        except EvidenceError as error:
+            self.add(
+                None, f"a cosignature of a signed head {source}", "one by the witness it names", str(error)
+            )
 
     def receipt(self, index: int, leaf_hash: bytes) -> None:
         """Take what a caller was told of one entry, to be compared when the tree reaches it."""
