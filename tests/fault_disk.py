@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from fault_checks import Opened, faults_of
-from fault_load import Promise
+from fault_load import Promise, environment
 from ledgers import entry, open_ledger, until
 from purposegate.errors import PurposegateError
 from purposegate.ledger import sqlite_store
@@ -47,13 +47,12 @@ def namespace(probe: Path) -> tuple[str, ...]:
 
 def run(scenario: str, folder: Path, space: tuple[str, ...]) -> dict[str, Any]:
     """Run a scenario in a process of its own, on a tmpfs if `space` is a namespace's command; what it saw."""
-    paths = os.pathsep.join(str(ROOT / name) for name in ("src", "tests"))
     how = "tmpfs" if space else "limit"
     bound = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
     done = subprocess.run(
         [*(space or bound), sys.executable, __file__, scenario, how, folder],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": paths},
+        env=environment(),
         capture_output=True,
         text=True,
         timeout=120,

@@ -20,10 +20,10 @@ from datasette.app import Datasette
 
 from demo.force import Row
 from demo.walk import declare
+from fault_load import environment
 from gates import World
 from purposegate import PurposeGateMiddleware, load_gate
 
-ROOT = Path(__file__).parents[1]
 START_S = 60.0
 LISTEN = 64
 
@@ -147,12 +147,11 @@ class KilledGate:
     @contextmanager
     def serving(self) -> Iterator["subprocess.Popen[bytes]"]:
         """The gate's process, once it is ready; killed at the end if it still lives."""
-        paths = os.pathsep.join([str(ROOT / "src"), str(ROOT / "tests"), str(ROOT)])
         process = subprocess.Popen(
             [*self._command, str(self._listening.fileno())],
             pass_fds=[self._listening.fileno()],
             stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": paths},
+            env=environment(),
         )
         with process:
             try:

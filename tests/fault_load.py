@@ -42,6 +42,12 @@ SMALL_BALLAST = Limits(watermark_bytes=1_000_000, ballast_bytes=65_536)
 PR_SET_PTRACER = 0x59616D61
 
 
+def environment() -> dict[str, str]:
+    """This process's own, with what the project's Python programs import."""
+    paths = [str(ROOT / name) for name in ("src", "tests", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([*paths, os.environ.get("PYTHONPATH", "")])}
+
+
 class Promise(NamedTuple):
     """What a child was told is durable."""
 
@@ -127,11 +133,8 @@ def nursery() -> Iterator[Nursery]:
     """A nursery for as long as a test module needs it."""
     here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     command = [sys.executable, __file__, str(there.fileno())]
-    paths = os.pathsep.join(str(ROOT / name) for name in ("src", "tests"))
     with there:
-        process = subprocess.Popen(
-            command, pass_fds=[there.fileno()], cwd=ROOT, env={**os.environ, "PYTHONPATH": paths}
-        )
+        process = subprocess.Popen(command, pass_fds=[there.fileno()], cwd=ROOT, env=environment())
     with process, here:
         try:
             here.settimeout(PATIENCE_S)
