@@ -7,6 +7,7 @@ pages clean: they can be read, and no later sync writes them (Linux, and what Po
 SQLite's files are followed through a VFS; the ledger's other files through `os`, whose calls pass on to the real ones.
 """
 
+import errno
 import os
 import random
 from collections.abc import Callable, Iterator
@@ -297,7 +298,7 @@ def lossy_disk(
 def _watched(disk: LossyDisk) -> Iterator[None]:
     """Tell the disk what this process does there by other ways than SQLite."""
     watch = _Watch(disk)
-    names = ("open", "fsync", "link", "unlink", "replace")
+    names = ("open", "pwrite", "fsync", "link", "unlink", "replace")
     with patch.multiple(os, **{name: getattr(watch, name) for name in names}):
         yield
 
@@ -307,8 +308,9 @@ class _Watch:
 
     def __init__(self, disk: LossyDisk) -> None:
         self._disk = disk
-        self._open, self._fsync, self._link, self._unlink, self._replace = (
+        self._open, self._pwrite, self._fsync, self._link, self._unlink, self._replace = (
             os.open,
+            os.pwrite,
             os.fsync,
             os.link,
             os.unlink,
@@ -322,6 +324,13 @@ class _Watch:
             self._disk.inode(held, outside=True)
         return descriptor
 
+    def pwrite(self, descriptor: int, content: bytes, offset: int) -> int:
+        written = self._pwrite(descriptor, content, offset)
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        if self._disk.holds(path) and (inode := self._disk.known_as(path)):
+            self._disk.put(inode, Write(offset, bytes(content[:written])))
+        return written
+
     def fsync(self, descriptor: int) -> None:
         path = Path(f"/proc/self/fd/{descriptor}").readlink()
         if path == self._disk.root or (self._disk.holds(path) and path.is_dir()):
@@ -329,7 +338,10 @@ class _Watch:
         elif self._disk.holds(path) and (inode := self._disk.known_as(path)):
             if inode.outside:
                 inode.durable = bytearray(path.read_bytes())
-            self._disk.sync(inode)
+            try:
+                self._disk.sync(inode)
+            except apsw.IOError as error:
+                raise OSError(errno.EIO, "injected") from error
         else:
             self._fsync(descriptor)
 

@@ -16,6 +16,7 @@ from typing import Any
 import apsw
 
 from purposegate.errors import LedgerDamaged, LedgerOutage, SettingsError
+from purposegate.ledger.anew import write_wal_anew
 from purposegate.ledger.keys import sync_directory
 from purposegate.ledger.merkle import EMPTY_ROOT, Frontier
 from purposegate.ledger.note import LogKey
@@ -215,7 +216,8 @@ class SqliteStore:
             ) from error
         try:
             _make_durable(connection, self.path)
-        except apsw.Error as error:
+            write_wal_anew(connection, self.path)  # another process may have died on a failed sync
+        except (apsw.Error, OSError) as error:
             connection.close(True)
             raise LedgerOutage(f"{self.path}: cannot be written: {type(error).__name__}") from error
         except BaseException:
@@ -380,22 +382,9 @@ class SqliteStore:
             raise LedgerOutage(f"{self.path}: counters cannot be read: {type(error).__name__}") from error
 
     def reopen(self) -> None:
-        """Open a new connection and make durable what it reads; see `store.Store`. Raises LedgerOutage, apsw.Error, OSError.
-
-        After a failed fsync the kernel may keep a page as clean, so that what is read back was never written. The
-        checkpoint writes every frame into the file and syncs it; the sync of the emptied WAL keeps an older state of it
-        from being replayed over the file after a power cut.
-        """
+        """Open a new connection and make durable what it reads; see `store.Store`. Raises LedgerOutage."""
         self._writer.close(True)
         self._writer = self._open_writer()
-        self._writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
-        wal = self.path.with_name(self.path.name + "-wal")
-        descriptor = os.open(wal, os.O_RDWR | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        sync_directory(self.path.parent)
 
     def close(self) -> None:
         """Close both connections. Idempotent."""

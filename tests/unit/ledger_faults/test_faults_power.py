@@ -5,15 +5,18 @@ import random
 import shutil
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
+import apsw
 import pytest
 
 from fault_checks import KeyFiles, faults_of
 from fault_load import Promise
-from fault_power import Frozen, lossy_disk
+from fault_power import Frozen, LossyDisk, lossy_disk
 from ledgers import entry, open_ledger
 from purposegate.errors import LedgerOutage, PurposegateError
 from purposegate.ledger import attest, keys, sqlite_store, writer
@@ -25,8 +28,7 @@ from purposegate.ledger.store import Batch
 
 @pytest.fixture(autouse=True)
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What happens once in a long while happens often here: checkpoints, signed heads, tries."""
-    monkeypatch.setattr(sqlite_store, "CHECKPOINT_PAGES", 8)
+    """What happens once in a long while happens often here: signed heads, and tries."""
     monkeypatch.setattr(attest, "GATHER_S", 0.002)
     monkeypatch.setattr(writer, "FIRST_RETRY_S", 0.005)
 
@@ -55,12 +57,13 @@ def apart(root: Path) -> KeyFiles:
     return KeyFiles(root / "keys" / "l.keys", root / "keys" / "l.signer")
 
 
-def lived(root: Path, chance: random.Random, *, sick: float = 0) -> list[Frozen]:
-    """A ledger's life from its making on: three lanes, closed and opened again; frozen at random moments."""
+def lived(root: Path, chance: random.Random, *, sick: float = 0, dies: bool = False) -> list[Frozen]:
+    """A ledger's life from its making on: three lanes, opened three times; frozen at random moments."""
     promises: list[Promise] = []
     (root / "keys").mkdir(parents=True)
-    with lossy_disk(root, chance, lambda: tuple(promises), every=0.02) as disk:
-        for _ in range(2):
+    pages = patch.object(sqlite_store, "CHECKPOINT_PAGES", chance.choice([8, 4_000]))
+    with pages, lossy_disk(root, chance, lambda: tuple(promises), every=0.02) as disk:
+        for _ in range(3):
             with open_ledger(root / "l.db", vfs=disk.name, **apart(root)._asdict()) as ledger:
                 disk.sick = lambda: chance.random() < sick
                 lanes = [threading.Thread(target=append_some, args=(ledger, n, promises)) for n in range(3)]
@@ -68,8 +71,28 @@ def lived(root: Path, chance: random.Random, *, sick: float = 0) -> list[Frozen]
                     lane.start()
                 for lane in lanes:
                     lane.join()
+                if dies:
+                    die_on_a_failed_sync(ledger, disk, promises)
                 disk.sick = lambda: False
         return disk.frozen
+
+
+def die_on_a_failed_sync(ledger: DurableLedger, disk: LossyDisk, promises: list[Promise]) -> None:
+    """The last commit's sync fails, and the process is gone before it could find out: nothing is folded or taken back."""
+    store = ledger._store
+    assert isinstance(store, sqlite_store.SqliteStore)
+    with ExitStack() as nothing_more:
+        nothing_more.enter_context(patch.object(ledger._writer, "_recover", lambda: None))
+        nothing_more.enter_context(patch.object(ledger._writer, "_keep_signed", lambda: None))
+        nothing_more.enter_context(patch.object(ledger._keeper, "sign", lambda: True))
+        disk.sick = lambda: True
+        append_some(ledger, 9, promises)
+        disk.sick = lambda: False
+        ledger._writer.stop()
+        ledger._keeper.stop()
+        for connection in (store._reader, store._writer):
+            connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        ledger.close()
 
 
 class Cut(NamedTuple):
@@ -79,13 +102,13 @@ class Cut(NamedTuple):
     wrong: list[str]
 
 
-def cuts(root: Path, seeds: int, *, sick: float = 0) -> list[Cut]:
+def cuts(root: Path, seeds: int, *, sick: float = 0, dies: bool = False) -> list[Cut]:
     """Many lives, each cut at many moments, each ledger opened as it was left: what came of them."""
     found: list[Cut] = []
     for seed in range(seeds):
         chance = random.Random(f"20261121 {seed}")
         life = root / f"life-{seed}"
-        for number, frozen in enumerate(lived(life, chance, sick=sick)):
+        for number, frozen in enumerate(lived(life, chance, sick=sick, dies=dies)):
             left = root / f"left-{seed}-{number}"
             (left / "keys").mkdir(parents=True)
             frozen.cut(life, left, chance)
@@ -110,6 +133,13 @@ def test_power_cut_costs_no_acknowledged_entry(memory: Path, soak: bool) -> None
 def test_power_cut_after_failed_syncs_costs_no_acknowledged_entry(memory: Path, soak: bool) -> None:
     """The same on a disk whose syncs fail now and then, and whose pages are then taken for written."""
     assert [] == [cut for cut in cuts(memory, 1_000 if soak else 25, sick=0.1) if cut.wrong]
+
+
+def test_power_cut_after_dying_on_a_failed_sync_costs_no_acknowledged_entry(memory: Path, soak: bool) -> None:
+    """A process whose sync failed is gone; the next one reads pages that only memory holds, and must not build on them."""
+    found = cuts(memory, 1_000 if soak else 25, dies=True)
+
+    assert [] == [cut for cut in found if cut.wrong]
 
 
 def without_syncing_commits(monkeypatch: pytest.MonkeyPatch) -> None:
