@@ -23,7 +23,7 @@ from purposegate.ledger.entry import read_leaf
 from purposegate.ledger.merkle import Frontier, leaf_hash
 from purposegate.ledger.note import LogKey
 from purposegate.ledger.postgres_session import Address
-from purposegate.ledger.postgres_store import PostgresStore
+from purposegate.ledger.postgres_store import CommitUnsureError, PostgresStore
 from purposegate.ledger.signing import shard_signer
 from purposegate.ledger.store import Batch, Head, Stored, StoreForkedError
 
@@ -296,6 +296,44 @@ def test_gates_begin_one_ledger_together(site: PostgresSite) -> None:
     assert 0 == site.verify().exit_code
 
 
+def test_machines_begin_one_ledger_together(site: PostgresSite) -> None:
+    """Of machines that find an empty database at once one begins the ledger, and all see the same."""
+    waiting = [PostgresStore(Address.parse(site.url)) for _ in range(8)]
+    barrier = threading.Barrier(len(waiting))
+
+    def found(number: int) -> dict[str, bytes]:
+        barrier.wait()
+        return waiting[number].found({"origin": b"o", "signer": b"%d" % number})
+
+    with ThreadPoolExecutor(len(waiting)) as pool:
+        seen = list(pool.map(found, range(len(waiting))))
+    for store in waiting:
+        store.close()
+
+    assert [seen[0]] * len(waiting) == seen
+    assert seen[0]["signer"] in {b"%d" % number for number in range(len(waiting))}
+
+
+def test_another_ledger_in_its_place_is_an_outage(
+    site: PostgresSite, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """A database exchanged for another ledger's, under a running gate, is neither written nor read as its own."""
+    other = PostgresSite(tmp_path_factory.mktemp("other"), site.server)
+    with other.open() as ledger:
+        ledger.append_wait(entry(1))
+    with site.open() as ledger:
+        ledger.append_wait(entry(1))
+        settled(site, ledger)
+        before = other.sizes()
+        site.server.replace(site.database, other.database)
+        with pytest.raises(LedgerOutage, match="another ledger"):
+            asyncio.run(ledger.counts([sight(1)]))
+        assert not refused_or_appended(ledger, 2)
+        until(lambda: "cannot be reopened" in ledger._writer._why)
+
+        assert before == site.sizes()
+
+
 def stores(site: PostgresSite, count: int) -> list[PostgresStore]:
     """Stores without any lock, all on one new shard."""
     found = [PostgresStore(Address.parse(site.url)) for _ in range(count)]
@@ -485,6 +523,43 @@ def test_durability_taken_away_while_it_runs_stops_it(
     assert 0 == site.verify().exit_code
 
 
+def test_reopening_waits_until_what_it_reads_is_on_the_standby(
+    configured: PostgresServer, site: PostgresSite
+) -> None:
+    """What a broken-off commit left visible is not taken for durable before the standby has it."""
+    (store,) = stores(site, 1)
+    seen = store.head()
+    reconfigure(configured, "synchronous_standby_names", "nobody")
+    failed: list[BaseException] = []
+
+    def commit() -> None:
+        try:
+            store.commit(batch(seen, b"leaf"), lambda _: None)
+        except CommitUnsureError as error:
+            failed.append(error)
+
+    for step in (commit, store.reopen):
+        thread = threading.Thread(target=step)
+        thread.start()
+        until(lambda: waiting_for_standbys(site) == 1)
+        if step == commit:
+            site.execute(f"SELECT pg_cancel_backend(pid) {WAITING}")
+        else:
+            reconfigure(configured, "synchronous_standby_names", "")
+        thread.join()
+    after = store.head()
+    store.close()
+
+    assert (1, seen.size + 1) == (len(failed), after.size)
+
+
+WAITING = "FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND application_name = 'purposegate writer'"
+
+
+def waiting_for_standbys(site: PostgresSite) -> int:
+    return len(site.execute(f"SELECT pid {WAITING}"))
+
+
 def test_wait_for_a_standby_that_was_broken_off_is_no_commit(
     configured: PostgresServer, site: PostgresSite
 ) -> None:
@@ -503,13 +578,7 @@ def test_wait_for_a_standby_that_was_broken_off_is_no_commit(
 
         waiting = threading.Thread(target=append)
         waiting.start()
-        until(
-            lambda: bool(
-                site.execute(
-                    "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
-                )
-            )
-        )
+        until(lambda: bool(site.execute(f"SELECT pg_cancel_backend(pid) {WAITING}")))
         waiting.join()
         reconfigure(configured, "synchronous_standby_names", "")
         until(lambda: ledger.state == "open")

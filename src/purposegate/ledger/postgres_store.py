@@ -262,7 +262,7 @@ class PostgresStore:
 
         The old session may still hold a COMMIT that the network kept: with its lock it is gone. The update is a commit of
         its own: when it returns, everything before it in the server's log is as durable as it is, standbys included.
-        Raises LedgerOutage, SettingsError, psycopg.Error.
+        Raises LedgerOutage, CommitUnsureError, psycopg.Error.
         """
         self._writer.close()
         self._writer = self._open_writer()
@@ -273,9 +273,13 @@ class PostgresStore:
             db.execute("UPDATE head SET epoch = epoch WHERE shard = %s", (self._shard,))
 
     def _require_same(self, connection: psycopg.Connection[Any]) -> None:
-        found = session.recognised(connection, self.address)
+        """Return if this is the ledger that was opened. Raises LedgerOutage: it may come back."""
+        try:
+            found = session.recognised(connection, self.address)
+        except SettingsError as error:
+            raise LedgerOutage(str(error)) from error
         if any(found.get(name) != self.meta.get(name) for name in ("origin", "signer")):
-            raise SettingsError(f"{self.address}: another ledger answers there now")
+            raise LedgerOutage(f"{self.address}: another ledger answers there now")
 
     def _take_back(self) -> None:
         """Hold the shard's lock in the new session. The last one of ours that held it is ended if it lingers, no other."""
