@@ -47,8 +47,12 @@ def load_gate(path: str | Path) -> Gate:
 class Application(AbstractAsyncContextManager[Parts]):
     """One running gate's parts. A context manager: entered once, at start-up."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(
+        self, settings: Settings, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        """`clock` gives aware moments; pass the same one to the `Gate`. Only scenarios need another than the machine's."""
         self._settings = settings
+        self._clock = clock
         self._stack = AsyncExitStack()
         self._retiring: set[Callable[[], Awaitable[None]]] = set()
         self._ledger: DurableLedger | None = None
@@ -112,7 +116,7 @@ class Application(AbstractAsyncContextManager[Parts]):
             ),
             counts=self._ledger.counts,
             history=self._history,
-            clock=lambda: datetime.now(UTC),
+            clock=self._clock,
         )
         identify = _identity(settings)
         decider = _decider(settings)
