@@ -21,8 +21,7 @@ class _Tally:
 class RefusalRate:
     """Counts refusals per principal over a window of one minute that starts with the first."""
 
-    def __init__(self, *, limit: int, clock: Callable[[], float]) -> None:
-        self._limit = limit
+    def __init__(self, *, clock: Callable[[], float]) -> None:
         self._refused: TTLCache[str, _Tally] = TTLCache(MAX_PRINCIPALS, WINDOW_S, timer=clock)
         self._clock = clock
 
@@ -33,10 +32,10 @@ class RefusalRate:
             tally = self._refused[principal_id] = _Tally(self._clock())
         tally.count += 1
 
-    def exceeded(self, principal_id: str) -> bool:
-        """Whether the next attempt is answered 429 instead of being judged."""
+    def exceeded(self, principal_id: str, limit: int) -> bool:
+        """Whether the next attempt is answered 429 instead of being judged; `limit` is refusals a minute."""
         tally = self._refused.get(principal_id)
-        return tally is not None and tally.count >= self._limit
+        return tally is not None and tally.count >= limit
 
 
 class MinuteTally:
