@@ -7,7 +7,7 @@ import logging
 import os
 import secrets
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -96,28 +96,9 @@ class Application(AbstractAsyncContextManager[Parts]):
         read = _standing(settings)
         catalogue = load_catalogue(settings.policies / "purposes.yaml", field=settings.header)
         routes = load_records(settings.policies / "records.yaml")
-        unknown = settings.modes.keys() - {*routes.kinds, "default"}
-        if unknown:
-            known = ", ".join(sorted([*routes.kinds, "default"]))
-            raise SettingsError(
-                f"{settings.path}: modes: {len(unknown)} unknown record kind(s); known: {known}"
-            )
+        _require_known(settings, routes.kinds)
         cursors = Cursors(cursor_key(ledger_location(settings.ledger).beside("")), settings.cursor_lifetime_s)
-        facts = await ForceFacts.load(
-            conflicts=settings.policies / "conflicts.yaml",
-            policy=settings.policies / "facts.yaml",
-            paths=FactsPaths(
-                directory=settings.facts.directory,
-                register=settings.facts.register,
-                references=settings.facts.references,
-                assignments=settings.facts.assignments,
-                reference_records=settings.facts.reference_records,
-                duty=settings.facts.duty,
-            ),
-            counts=self._ledger.counts,
-            history=self._history,
-            clock=self._clock,
-        )
+        facts = await self._facts(settings, self._ledger)
         identify = _identity(settings)
         decider = _decider(settings)
         await decider.start()
@@ -149,9 +130,35 @@ class Application(AbstractAsyncContextManager[Parts]):
             retire=retire,
         )
 
+    async def _facts(self, settings: Settings, ledger: DurableLedger) -> ForceFacts:
+        """What the force's own files say, as they stand now. Raises `SettingsError`, `Outage`."""
+        return await ForceFacts.load(
+            conflicts=settings.policies / "conflicts.yaml",
+            policy=settings.policies / "facts.yaml",
+            paths=FactsPaths(
+                directory=settings.facts.directory,
+                register=settings.facts.register,
+                references=settings.facts.references,
+                assignments=settings.facts.assignments,
+                reference_records=settings.facts.reference_records,
+                duty=settings.facts.duty,
+            ),
+            counts=ledger.counts,
+            history=self._history,
+            clock=self._clock,
+        )
+
     async def _close_deciders(self) -> None:
         for retire in tuple(self._retiring):
             await retire()
+
+
+def _require_known(settings: Settings, kinds: Collection[str]) -> None:
+    """Return if modes are set only for record kinds that there are. Raises `SettingsError`, without the unknown word."""
+    unknown = settings.modes.keys() - {*kinds, "default"}
+    if unknown:
+        known = ", ".join(sorted([*kinds, "default"]))
+        raise SettingsError(f"{settings.path}: modes: {len(unknown)} unknown record kind(s); known: {known}")
 
 
 def ledger_location(ledger: LedgerSettings) -> Location:
