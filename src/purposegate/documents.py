@@ -136,7 +136,11 @@ def _endless(node: Any, keys: tuple[Key, ...] = ()) -> Iterator[tuple[Key, ...]]
 
 def read(path: Path, schema: str) -> Document:
     """Read and validate one file. Raises `PolicyError` with every fault found, each with its line."""
-    document = parse(path)
+    return checked(parse(path), schema)
+
+
+def checked(document: Document, schema: str) -> Document:
+    """The document, if its schema allows all that it says. Raises `PolicyError` with every fault found, each with its line."""
     try:
         faults = list(validator(schema).iter_errors(document.content))
         endless = [document.finding(keys, "a finite number") for keys in _endless(document.content)]
