@@ -62,16 +62,36 @@ class Obligation(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Login:
+    """What a proof of identity says beside who it is.
+
+    `session` is a digest that stays the same while somebody is signed in, and tells nothing. `authorization_details` is
+    the token's claim as it came (RFC 9396), unread; `audience` is the gate's own name in that token.
+    """
+
+    session: str = ""
+    is_service: bool = False
+    issued_at: int = 0
+    audience: str = ""
+    authorization_details: Any = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
     """Who asks, as the identity provider proved it. Role names are the force's, already mapped by settings."""
 
     id: str
     roles: tuple[str, ...]
+    # Two sign-ins of one person are one principal.
+    login: Login = field(default=Login(), compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Declaration:
-    """What the principal says the lookup is for, in the words used; kept verbatim even when refused."""
+    """What the principal says the lookup is for, in the words used; kept verbatim even when refused.
+
+    `notice` is the digest of the notice that the principal says to have read; empty where nothing was said.
+    """
 
     purpose: str
     ref: str = ""
@@ -79,6 +99,7 @@ class Declaration:
     originator: str = ""
     recipient: str = ""
     break_glass: bool = False
+    notice: str = ""
 
 
 class RecordRef(NamedTuple):
@@ -134,7 +155,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lookup:
-    """One attempt: principal, action, records, declaration and time."""
+    """One attempt: principal, action, records, declaration and time.
+
+    `grace_s` is for how long after its end an assignment still counts under the purpose declared, seconds.
+    """
 
     id: str
     at: datetime
@@ -144,6 +168,7 @@ class Lookup:
     records: tuple[RecordRef, ...]
     declaration: Declaration
     criteria: Mapping[str, str] = field(default_factory=lambda: NOTHING)
+    grace_s: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,7 +195,8 @@ class Conflict:
 class LookupFacts:
     """What the force's own data says about a lookup before any record is seen.
 
-    Words and bands go to policies; `numbers` go to the ledger only. `as_of` is the oldest source's time, UTC.
+    Words and bands go to policies; `numbers` go to the ledger only. `as_of` is the oldest source's time, UTC. The words are
+    those of docs/policy-vocabulary.md; a default is what a force says that has no source for the word.
     """
 
     unit: str
@@ -179,20 +205,32 @@ class LookupFacts:
     ref_state: str
     as_of: datetime
     numbers: Mapping[str, int] = field(default_factory=lambda: NOTHING)
+    vetting: str = "unknown"
+    training: str = "unknown"
+    breadth: str = "usual"
+    patterns: tuple[str, ...] = ()
+    challenge: str = "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordFacts:
-    """What the force's own data says about one record of a lookup."""
+    """What the force's own data says about one record of a lookup.
+
+    `involvement` is `current` where something in `explained_by` holds now, `ended` where something held and is over, else
+    `none`. `patterns` and `challenge` are those that only this record's people show; the lookup's own are in `LookupFacts`.
+    """
 
     conflicts: tuple[Conflict, ...]
     explained_by: tuple[str, ...]
     as_of: datetime
+    involvement: str = "none"
+    patterns: tuple[str, ...] = ()
+    challenge: str = "none"
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One question to the PDP, in the vocabulary of docs/policy-author.md and nothing else.
+    """One question to the PDP, in the vocabulary of docs/policy-vocabulary.md and nothing else.
 
     Hashable, so that rows which policies cannot tell apart are asked about once.
     """
@@ -219,6 +257,12 @@ class Question:
     conflict_tier: str = "none"
     conflict_provenance: str = "none"
     conflict_default: str = "none"
+    vetting: str = "unknown"
+    training: str = "unknown"
+    involvement: str = "none"
+    breadth: str = "usual"
+    patterns: tuple[str, ...] = ()
+    challenge: str = "none"
 
 
 class Output(NamedTuple):
@@ -296,6 +340,8 @@ class EntryKind(StrEnum):
     MATCH = "match"
     ERASE = "erase"
     HOLD = "hold"
+    DECLARATION = "declaration"
+    DECLARATION_ENDED = "declaration-ended"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -53,6 +53,12 @@ class Reason(StrEnum):
     REASON_POOR = "reason-poor"
     ORIGINATOR_UNKNOWN = "originator-unknown"
     RECIPIENT_UNKNOWN = "recipient-unknown"
+    ORIGINATOR_NEEDED = "originator-needed"
+    KIND_NOT_OPENED = "kind-not-opened"
+    NOTICE_OUTDATED = "notice-outdated"
+    DECLARATIONS_DIFFER = "declarations-differ"
+    DECLARATION_NOT_COVERING = "declaration-not-covering"
+    DECLARATIONS_TOO_MANY = "declarations-too-many"
 
     SELF = "self"
     CONFLICT = "conflict"
@@ -199,6 +205,36 @@ WORDINGS: dict[Reason, Wording] = {
     ),
     Reason.RECIPIENT_UNKNOWN: _declaration(
         400, "The recipient is not written as this purpose asks.", "The recipient is missing or not accepted."
+    ),
+    Reason.ORIGINATOR_NEEDED: _declaration(
+        400,
+        "A service looks things up for somebody. Name the person as originator.",
+        "A service principal named no known person as originator, under a purpose that services may not declare alone.",
+    ),
+    Reason.KIND_NOT_OPENED: _declaration(
+        400,
+        "This purpose does not open records of this kind. Choose one that does.",
+        "The catalogue does not list the record kind under the purpose.",
+    ),
+    Reason.NOTICE_OUTDATED: _declaration(
+        400,
+        "Read the purpose's notice, as it is worded now, and declare again.",
+        "The notice acknowledged is not the one in force, or the purpose needs one acknowledged and none was.",
+    ),
+    Reason.DECLARATIONS_DIFFER: _declaration(
+        400,
+        "Different declarations came with one request. Send one.",
+        "Header, session and token declared different things for one request.",
+    ),
+    Reason.DECLARATION_NOT_COVERING: _declaration(
+        428,
+        "Your declaration does not reach this far. Declare a policing purpose for this lookup.",
+        "A declaration made earlier neither named this lookup nor has a reference that explains every record of it.",
+    ),
+    Reason.DECLARATIONS_TOO_MANY: _declaration(
+        429,
+        "You have too many declarations open. End one of them first.",
+        "The principal holds as many live declarations as the gate keeps for one.",
     ),
     Reason.SELF: _policy("The data subject is the principal themself."),
     Reason.CONFLICT: _policy("A tie to a data subject is accepted by no rule for this purpose."),
