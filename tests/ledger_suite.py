@@ -22,6 +22,7 @@ from ledgers import ORIGIN, entry, sight, until
 from purposegate.errors import EntryUnfit, LedgerOutage, SettingsError
 from purposegate.ledger.checkpoint import Checkpoint
 from purposegate.ledger.durable import DurableLedger
+from purposegate.ledger.earlier import Earlier
 from purposegate.ledger.merkle import leaf_hash
 from purposegate.ledger.verdict import Evidence, Report
 from purposegate.model import Receipt
@@ -729,6 +730,100 @@ def test_without_the_key_only_leaves_are_decided(copy: Site) -> None:
 
     assert (2, 0, [SIZE]) == (report.exit_code, report.payloads, [shard.size for shard in report.shards])
     assert 0 == copy.verify(payloads=False).exit_code
+
+
+def grown(site: Site, first: int, last: int) -> None:
+    """Append some entries in one process and close the ledger again."""
+    with site.open() as ledger:
+        pendings = [ledger._pending(entry(number), None, Future()) for number in range(first, last)]
+        for pending in pendings:
+            ledger._writer.submit(pending)
+
+
+@pytest.fixture(scope="module")
+def read_earlier(new_site: NewSite, tmp_path_factory: pytest.TempPathFactory) -> tuple[Site, Earlier]:
+    """A ledger of `2 * SIZE` entries of which the first `SIZE` were verified before the others came."""
+    site = new_site(tmp_path_factory.mktemp("read"))
+    grown(site, 1, SIZE)
+    reached = site.verify().reached
+    grown(site, SIZE, 2 * SIZE)
+    if reached is None:
+        raise AssertionError("a whole verification says where it ended")
+    return site, reached
+
+
+def test_later_verification_reads_only_what_is_new(read_earlier: tuple[Site, Earlier]) -> None:
+    """Going on from an earlier verification opens the new payloads alone and ends where a whole one does."""
+    site, earlier = read_earlier
+    later, whole = site.verify(Evidence(earlier=earlier)), site.verify()
+
+    assert (0, SIZE, [SIZE]) == (later.exit_code, later.payloads, [shard.earlier for shard in later.shards])
+    assert [(shard.size, shard.root) for shard in whole.shards] == [
+        (shard.size, shard.root) for shard in later.shards
+    ]
+    assert later.reached
+    assert whole.reached
+    assert (whole.reached.shards, whole.reached.counters) == (later.reached.shards, later.reached.counters)
+    assert f"{SIZE} of them read earlier and not again" in later.text()
+
+
+@pytest.mark.parametrize(
+    ("what", "statements", "index"),
+    [
+        ("leaf changed", [f"UPDATE leaf SET data = zeroblob(9) WHERE pos = {pos(400)}"], 400),
+        ("first new leaf changed", [f"UPDATE leaf SET data = zeroblob(9) WHERE pos = {pos(SIZE)}"], SIZE),
+        ("payload changed", [f"UPDATE payload SET ct = zeroblob(99) WHERE pos = {pos(400)}"], 400),
+        ("payload deleted", [f"DELETE FROM payload WHERE pos = {pos(400)}"], 400),
+        (
+            "last deleted",
+            [f"DELETE FROM {table} WHERE pos = {pos(599)}" for table in ("leaf", "payload")],
+            599,
+        ),
+        (
+            "tile begun before and filled since changed",
+            ["UPDATE tile SET data = zeroblob(8192) WHERE n = 1"],
+            256,
+        ),
+        ("counter lowered", ["UPDATE counter SET n = n - 1"], None),
+        ("counter deleted", ["DELETE FROM counter"], None),
+        ("counter added", ["INSERT INTO counter VALUES (zeroblob(1), 1, 3)"], None),
+        ("root changed", ["UPDATE head SET root = zeroblob(32)"], None),
+        ("head shrunk", [f"UPDATE head SET size = {SIZE - 1}"], SIZE - 1),
+        ("shard renamed", ["UPDATE shard SET name = 'other'"], 0),
+        ("verifier key changed", ["UPDATE shard SET vkey = replace(vkey, 'north', 'south')"], None),
+        ("signed head changed", ["UPDATE ckpt SET note = zeroblob(99)"], None),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_tampering_since_is_named(
+    read_earlier: tuple[Site, Earlier], tmp_path: Path, what: str, statements: list[str], index: int | None
+) -> None:
+    """What is changed after an earlier verification is told by going on from it: exit code 1, and the entry where there is one."""
+    site, earlier = read_earlier
+    copy = site.copied(tmp_path)
+    copy.execute(*statements)
+    report = copy.verify(Evidence(earlier=earlier))
+
+    assert 1 == report.exit_code
+    assert index in named(report)
+
+
+def test_another_past_contradicts_what_was_verified(read_earlier: tuple[Site, Earlier], whole: Site) -> None:
+    """Another ledger with the same number of entries and names does not lead on from what was verified."""
+    _, earlier = read_earlier
+
+    assert 1 == whole.verify(Evidence(earlier=earlier)).exit_code
+
+
+def test_evidence_of_before_is_not_decided_by_a_later_reading(
+    read_earlier: tuple[Site, Earlier],
+) -> None:
+    """A receipt for an entry that is not read again leaves a doubt, exit code 2, and no silence."""
+    site, earlier = read_earlier
+    receipt = Receipt(shard="shard-0", index=3, leaf_hash=bytes(32))
+    report = site.verify(Evidence(earlier=earlier, receipts=[receipt]))
+
+    assert (2, 1) == (report.exit_code, len(report.doubts))
 
 
 def test_running_ledger_can_be_verified(site: Site) -> None:

@@ -14,9 +14,11 @@ from purposegate.cli._ledger_schema import schema
 from purposegate.cli._witness import witness
 from purposegate.errors import PurposegateError
 from purposegate.ledger import receipts
+from purposegate.ledger.earlier import Earlier
+from purposegate.ledger.earlier import read as read_earlier
 from purposegate.ledger.policy import Policy
 from purposegate.ledger.retention import RetentionPolicy
-from purposegate.ledger.verdict import UNDECIDED, USAGE, Evidence, Report
+from purposegate.ledger.verdict import INTACT, UNDECIDED, USAGE, Evidence, Report
 from purposegate.ledger.verify_export import verify_export
 
 FILE = click.Path(dir_okay=False, path_type=Path)
@@ -72,6 +74,12 @@ for command in (approve, erase, export, hold, prove, query, schema, status, witn
 )
 @click.option("--leaves-only", is_flag=True, help="Leave payloads and counters out; no key is needed.")
 @click.option("--index", "with_index", is_flag=True, help="Derive the search index again and compare.")
+@click.option(
+    "--since",
+    "note_file",
+    type=FILE,
+    help="A file of yours that says where you last ended: only what came after is read. Made and kept up by this command.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.pass_context
 def verify(ctx: click.Context, /, path: str | Path, **options: Any) -> None:
@@ -80,12 +88,19 @@ def verify(ctx: click.Context, /, path: str | Path, **options: Any) -> None:
     PATH is a file, a postgresql:// URL, or an export's directory.
 
     Every mismatch is printed with the entry's index, what was expected and what was found. Without a policy the logs' keys
-    are taken from the ledger itself.
+    are taken from the ledger itself. With --since, entries read by an earlier run are not read again unless something was
+    erased: keep that file where the ledger's administrator cannot write, and read everything now and then.
     """
-    with_index = options.pop("with_index")
+    with_index, note_file = options.pop("with_index"), options.pop("note_file")
+    if note_file:
+        if isinstance(path, Path) and path.is_dir():
+            raise click.UsageError("--since: an export is always read whole; leave it out")
+        options["earlier"] = read_earlier(note_file)
     report = _verified(path, **options)
     if with_index:
         compare_index(located(path, options["key_file"]), report)
+    if note_file and report.reached and report.exit_code == INTACT:
+        report.reached.keep(note_file)
     click.echo(report.json() if options["as_json"] else report.text())
     ctx.exit(report.exit_code)
 
@@ -102,6 +117,7 @@ def _verified(
     require_witness: bool,
     leaves_only: bool,
     as_json: bool,  # noqa: ARG001  # of the printing
+    earlier: Earlier | None = None,
 ) -> Report:
     if require_witness and policy_file is None:
         raise click.UsageError("--require-witness needs --policy: it says which witnesses count")
@@ -115,6 +131,7 @@ def _verified(
         policy=policy,
         require_witness=require_witness,
         retention=RetentionPolicy.parse(retention_file.read_bytes()) if retention_file else None,
+        earlier=earlier,
     )
     if isinstance(path, Path) and path.is_dir():
         return verify_export(path, evidence)

@@ -171,7 +171,7 @@ class PostgresReader:
             return session.holder(self._db, session.lock_key("shard", shard)) is not None
 
     def counters(self) -> Iterator[tuple[int, bytes, int]]:
-        """(shard, token, n) of every counter."""
+        """(shard, token, n) of every counter, by token and shard."""
         token, shard = b"", _LOWEST
         while rows := self._rows(
             "SELECT shard, tok, n FROM counter WHERE (tok, shard) > (%s, %s) ORDER BY tok, shard LIMIT %s",

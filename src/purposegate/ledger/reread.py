@@ -20,45 +20,17 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from purposegate.errors import EvidenceError
 from purposegate.ledger import keys
 from purposegate.ledger.checkpoint import SignedCheckpoint
+from purposegate.ledger.earlier import Reached
+from purposegate.ledger.fold import TILE_WIDTH, Fold
 from purposegate.ledger.note import LogKey, Note
 from purposegate.ledger.policy import Policy
 from purposegate.ledger.store import ShardRow, StoredEntry
 from purposegate.ledger.verdict import Evidence, Report
 
-TILE_WIDTH = 256
 RETENTION_KINDS = frozenset({"erase", "hold"})
-
-
-class _Tree:
-    """An RFC 6962 tree folded by a stack of (height, hash); remembers the roots of full subtrees of 256**k leaves."""
-
-    def __init__(self) -> None:
-        self.size = 0
-        self.stack: list[tuple[int, bytes]] = []
-        self.tiles: dict[int, list[bytes]] = {}
-
-    def append(self, leaf_hash: bytes) -> None:
-        """Add one leaf hash."""
-        height, node = 0, leaf_hash
-        self.tiles.setdefault(0, []).append(node)
-        while self.stack and self.stack[-1][0] == height:
-            node = sha256(b"\x01" + self.stack.pop()[1] + node).digest()
-            height += 1
-            if height % 8 == 0:
-                self.tiles.setdefault(height // 8, []).append(node)
-        self.stack.append((height, node))
-        self.size += 1
-
-    def root(self) -> bytes:
-        """The root as it stands."""
-        node = b""
-        for _, left in reversed(self.stack):
-            node = sha256(b"\x01" + left + node).digest() if node else left
-        return node or sha256(b"").digest()
-
-    def frontier(self) -> bytes:
-        """Size and stack, as the store keeps them."""
-        return self.size.to_bytes(8, "big") + b"".join(node for _, node in self.stack)
+STORED, REMEMBERED = "in the store", "in the signer's memory"
+KEPT = frozenset({STORED, REMEMBERED})
+"""Where heads come from that every verification compares."""
 
 
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
@@ -85,13 +57,17 @@ def _named(texts: Sequence[bytes]) -> dict[str, Any]:
 class ShardCheck:
     """One shard's pass, leaf by leaf: `head` first, then `entry` in order, then `finish`.
 
+    With `earlier` it begins at `start`, the first entry that no earlier pass has read.
     Afterwards `missing` are the entries without payload and `retained` the erase and hold entries, which may explain them.
     """
 
-    def __init__(self, row: ShardRow, ring: keys.KeyRing | None, report: Report) -> None:
+    def __init__(
+        self, row: ShardRow, ring: keys.KeyRing | None, report: Report, earlier: Reached | None = None
+    ) -> None:
         self.row = row
         self.report = report
-        self.tree = _Tree()
+        self.tree = earlier.fold() if earlier else Fold()
+        self.start = self.tree.size
         self.raised: Counter[bytes] = Counter()
         self.missing: list[tuple[int, Any]] = []
         self.retained: list[tuple[int, Any, dict[str, Any]]] = []
@@ -127,7 +103,18 @@ class ShardCheck:
                 f"{head.size} entries",
                 f"{self.row.head.size} entries",
             )
+        if head.size < self.start:
+            self._past(head.size, source)
+        elif head.size == self.start and self.start and head.root != self.tree.root():
+            self.add(None, f"the root signed at {head.size}", head.root, self.tree.root())
         self._heads.setdefault(head.size, set()).add(head.root)
+
+    def _past(self, size: int, source: str) -> None:
+        """What the store and the signer keep was compared when it was read; what comes from elsewhere may be new."""
+        if source not in KEPT:
+            self.report.doubts.append(
+                f"{self.row.name}: a head of {size} entries, {source}, lies before what this run reads; read everything again"
+            )
 
     def _cosignatures(self, note: bytes, source: str, policy: Policy) -> None:
         """A line that bears a known witness's name and is not the witness's is no missing one: somebody put it there."""
@@ -143,6 +130,10 @@ class ShardCheck:
         """Take what a caller was told of one entry, to be compared when the tree reaches it."""
         if index >= self.row.head.size:
             self.add(index, "an entry that a receipt names", leaf_hash, "none")
+        if index < self.start:
+            self.report.doubts.append(
+                f"{self.row.name}: a receipt names entry {index}, before what this run reads; read everything again"
+            )
         self._receipts.setdefault(index, set()).add(leaf_hash)
 
     def _grow(self, leaf_hash: bytes) -> None:
@@ -226,7 +217,7 @@ class ShardCheck:
                 f"{len(digests)} that the leaf commits to",
                 f"{len(odd)} that differ",
             )
-        found = _Tree()
+        found = Fold()
         for text in rows:
             found.append(sha256(b"\x00" + _digest(text)).digest())
         if size != len(rows) or (rows and root != _b64(found.root())):
@@ -266,16 +257,17 @@ class ShardCheck:
             self.add(None, "frontier", sha256(head.frontier).digest(), sha256(self.tree.frontier()).digest())
 
     def _tiles(self, tiles: Iterator[tuple[int, int, bytes]]) -> None:
-        wanted = {
-            (level, n): 0 for level, nodes in self.tree.tiles.items() for n in range(len(nodes) // TILE_WIDTH)
-        }
+        wanted = self.tree.full_tiles()
         for level, number, stored in tiles:
-            nodes = self.tree.tiles.get(level, [])[number * TILE_WIDTH : (number + 1) * TILE_WIDTH]
-            if wanted.pop((level, number), None) is None:
+            nodes = self.tree.tile(level, number)
+            if nodes is None:
+                continue  # of an earlier pass
+            if (level, number) not in wanted:
                 self.add(None, f"tile {level}/{number}", "no such tile", "one")
             elif stored != b"".join(nodes):
                 self._tile(level, number, nodes, stored)
-        for level, number in wanted:
+            wanted.discard((level, number))
+        for level, number in sorted(wanted):
             self.add(None, f"tile {level}/{number}", "a full tile", "none")
 
     def _tile(self, level: int, number: int, nodes: Sequence[bytes], stored: bytes) -> None:

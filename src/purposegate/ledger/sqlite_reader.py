@@ -124,8 +124,8 @@ class SqliteReader:
         return found or 0
 
     def counters(self) -> Iterator[tuple[int, bytes, int]]:
-        """(shard, token, n) of every counter."""
-        return iter(self._db.execute("SELECT shard, tok, n FROM counter"))
+        """(shard, token, n) of every counter, by token and shard."""
+        return iter(self._db.execute("SELECT shard, tok, n FROM counter ORDER BY tok, shard"))
 
     def close(self) -> None:
         """Close the connection. Idempotent."""

@@ -199,7 +199,7 @@ class Reader(Protocol):
         ...
 
     def counters(self) -> Iterator[tuple[int, bytes, int]]:
-        """(shard, token, n) of every counter."""
+        """(shard, token, n) of every counter, by token and shard."""
         ...
 
     def close(self) -> None:

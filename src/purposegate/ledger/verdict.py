@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from purposegate.ledger.earlier import Earlier
 from purposegate.ledger.policy import Policy
 from purposegate.ledger.retention import RetentionPolicy
 from purposegate.model import Receipt
@@ -35,7 +36,10 @@ class Mismatch:
 
 
 class Verified(NamedTuple):
-    """One shard as the evidence shows it. `signed` and `witnessed` are the largest sizes signed and cosigned; 0: none."""
+    """One shard as the evidence shows it. `signed` and `witnessed` are the largest sizes signed and cosigned; 0: none.
+
+    The first `earlier` entries were read by an earlier verification and not again.
+    """
 
     name: str
     origin: str
@@ -43,6 +47,7 @@ class Verified(NamedTuple):
     root: bytes
     signed: int
     witnessed: int
+    earlier: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +58,8 @@ class Evidence:
     keys trusted for the logs; where it is None they are taken from the ledger itself, which its owner could exchange.
     `receipts` are what callers of the gate got with an answer: each names a leaf hash that must stand at its index.
     `policy` says which witnesses count, `retention` who may approve an erasure and how old an entry must be for it; where it
-    is None the approvers are those that the erase entries name, and the floor is the least there is.
+    is None the approvers are those that the erase entries name, and the floor is the least there is. `earlier` is where an
+    earlier verification ended: what it read is not read again.
     """
 
     key_file: Path | None = None
@@ -64,6 +70,7 @@ class Evidence:
     policy: Policy | None = None
     require_witness: bool = False
     retention: RetentionPolicy | None = None
+    earlier: Earlier | None = None
 
 
 @dataclass(slots=True)
@@ -76,6 +83,8 @@ class Report:
     payloads: int = 0
     erased: int = 0
     more: int = 0
+    reached: Earlier | None = None
+    """Where this one ended, for the next to go on from; trust it only if this one said intact."""
 
     @property
     def exit_code(self) -> int:
@@ -83,6 +92,11 @@ class Report:
         if self.mismatches:
             return TAMPERED
         return UNDECIDED if self.doubts else INTACT
+
+    def begin_again(self, doubts: Sequence[str]) -> None:
+        """Forget what was found but these doubts."""
+        self.shards, self.mismatches, self.doubts = [], [], list(doubts)
+        self.payloads = self.erased = self.more = 0
 
     def add(self, shard: str, index: int | None, what: str, expected: object, found: object) -> None:
         """Note one mismatch, up to the limit."""
@@ -115,8 +129,12 @@ class Report:
             root = b64encode(shard.root).decode()
             signed = f"signed to {shard.signed}" if shard.signed else "not signed"
             witnessed = f"witnessed to {shard.witnessed}" if shard.witnessed else "not witnessed"
-            lines.append(f"{verdict}: {shard.name}: {shard.size} entries, root {root}, {signed}, {witnessed}")
-        opened = f"{sum(shard.size for shard in self.shards)} entries, {self.payloads} payloads opened"
+            earlier = f", {shard.earlier} of them read earlier and not again" if shard.earlier else ""
+            lines.append(
+                f"{verdict}: {shard.name}: {shard.size} entries{earlier}, root {root}, {signed}, {witnessed}"
+            )
+        read = sum(shard.size - shard.earlier for shard in self.shards)
+        opened = f"{read} entries, {self.payloads} payloads opened"
         lines.append(opened + (f", {self.erased} erased as recorded" if self.erased else ""))
         return "\n".join(lines)
 

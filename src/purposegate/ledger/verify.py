@@ -12,6 +12,9 @@ What is checked, of every shard:
 7. every signed head at hand (kept in the store, remembered by the signer, held by others) verifies, and the tree had that
    root at that size.
 
+With `evidence.earlier` it begins where an earlier verification ended; the heads, roots, sizes and counters of then must lead to
+those of now. Once something was erased since, all is read again.
+
 What this cannot show without a head from outside: that the whole machine was not put back or rewritten, signer and all.
 """
 
@@ -19,6 +22,8 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,12 +31,15 @@ import apsw
 
 from purposegate.errors import LedgerDamaged, SettingsError
 from purposegate.ledger import contradiction, keys
-from purposegate.ledger.reread import TILE_WIDTH, ShardCheck
+from purposegate.ledger.earlier import Earlier, Reached
+from purposegate.ledger.fold import TILE_WIDTH
+from purposegate.ledger.reread import REMEMBERED, STORED, ShardCheck
 from purposegate.ledger.sqlite_reader import SqliteReader
 from purposegate.ledger.store import Reader, ShardRow
 from purposegate.ledger.verdict import Evidence, Progress, Report, Verified
 from purposegate.ledger.verify_retention import settle
 
+ERASE = "erase"
 _OWN_ROW = re.compile(r"origin|signer|application|schema|key (0|[1-9][0-9]{0,8})", re.ASCII)
 
 
@@ -109,9 +117,9 @@ def _contradicted(signer_file: Path, report: Report) -> dict[str, list[bytes]]:
 def _take_heads(check: ShardCheck, reader: Reader, outside: _Outside) -> None:
     row, evidence = check.row, outside.evidence
     for size, note in reader.checkpoints(row.number):
-        check.head(note, "in the store", evidence, size)
+        check.head(note, STORED, evidence, size)
     if row.name in outside.memory:
-        check.head(outside.memory[row.name], "in the signer's memory", evidence)
+        check.head(outside.memory[row.name], REMEMBERED, evidence)
     for note in evidence.heads:
         if note.startswith(row.origin.encode() + b"\n"):
             check.head(note, "elsewhere", evidence)
@@ -167,16 +175,45 @@ def _ring(reader: Reader, key_file: Path | None, report: Report) -> keys.KeyRing
 def _verify(
     reader: Reader, ring: keys.KeyRing | None, report: Report, outside: _Outside, progress: Progress
 ) -> None:
+    earlier = outside.evidence.earlier
+    if earlier and ring and not earlier.counters:
+        raise SettingsError("the earlier verification left the payloads out; read everything again")
+    doubts = tuple(report.doubts)
+    checks = _passes(reader, ring, report, outside, progress)
+    if earlier and any(body["k"] == ERASE for check in checks for _, body, _ in check.retained):
+        # What was given up may be of then, and lowered counters of then.
+        report.begin_again(doubts)
+        again = replace(outside.evidence, earlier=None)
+        _verify(reader, ring, report, outside._replace(evidence=again), progress)
+        return
+    shards = [check.row for check in checks]
+    settle(checks, outside.evidence, report)
+    _itself(reader, shards, report)
+    _unknown_heads(shards, outside, report)
+    _strays(reader, shards, report)
+    digest = _counters(reader, checks, earlier, report) if ring else ""
+    reached = {check.row.name: Reached.of(check.row.origin, check.row.vkey, check.tree) for check in checks}
+    report.reached = Earlier(datetime.now(UTC), reached, digest)
+
+
+def _passes(
+    reader: Reader, ring: keys.KeyRing | None, report: Report, outside: _Outside, progress: Progress
+) -> list[ShardCheck]:
+    """Read every shard from where it was left, or from its first entry."""
+    earlier = outside.evidence.earlier
     shards = reader.shards()
-    total, done = sum(row.head.size for row in shards), 0
-    raised: Counter[tuple[int, bytes]] = Counter()
+    began = {row.name: _began(row, earlier, report) for row in shards}
+    for name in (earlier.shards.keys() if earlier else ()) - began.keys():
+        report.add(name, 0, "a shard verified earlier", "its entries", "none")
+    total = sum(row.head.size - (each.size if (each := began[row.name]) else 0) for row in shards)
+    done = 0
     checks: list[ShardCheck] = []
     for row in shards:
-        check = ShardCheck(row, ring, report)
+        check = ShardCheck(row, ring, report, began[row.name])
         checks.append(check)
         _take_heads(check, reader, outside)
         try:
-            for entry in reader.entries(row.number, 0, row.head.size):
+            for entry in reader.entries(row.number, check.start, row.head.size):
                 check.entry(entry)
                 done += 1
                 if done % TILE_WIDTH == 0:
@@ -191,17 +228,44 @@ def _verify(
             )
             continue
         check.finish(reader.tiles(row.number))
-        raised.update({(row.number, token): n for token, n in check.raised.items()})
         _weigh(check, outside)
-        size, root = row.head.size, check.tree.root()
-        report.shards.append(Verified(row.name, row.origin, size, root, check.signed, check.witnessed))
+        report.shards.append(
+            Verified(
+                row.name,
+                row.origin,
+                row.head.size,
+                check.tree.root(),
+                check.signed,
+                check.witnessed,
+                check.start,
+            )
+        )
     progress(total, total)
-    settle(checks, outside.evidence, report)
-    _itself(reader, shards, report)
-    _unknown_heads(shards, outside, report)
-    _strays(reader, shards, report)
-    if ring:
-        _counters(reader, raised, {row.number: row.name for row in shards}, report)
+    return checks
+
+
+def _began(row: ShardRow, earlier: Earlier | None, report: Report) -> Reached | None:
+    """Where to go on with a shard. What contradicts the earlier verification is noted, and the shard read from its start."""
+    reached = earlier.shards.get(row.name) if earlier else None
+    if reached is None:
+        return None
+    for what, then, now in (
+        ("the log's origin, verified earlier", reached.origin, row.origin),
+        ("the log's verifier key, verified earlier", reached.vkey, row.vkey),
+    ):
+        if then != now:
+            report.add(row.name, None, what, then, now)
+            return None
+    if row.head.size < reached.size:
+        report.add(
+            row.name,
+            row.head.size,
+            "entries verified earlier",
+            f"{reached.size} entries",
+            f"{row.head.size} entries",
+        )
+        return None
+    return reached
 
 
 def _itself(reader: Reader, shards: Sequence[ShardRow], report: Report) -> None:
@@ -224,12 +288,31 @@ def _strays(reader: Reader, shards: Sequence[ShardRow], report: Report) -> None:
         report.add(names.get(number, f"shard {number}"), index, f"a {table} row {where}", "none", "one")
 
 
-def _counters(
-    reader: Reader, raised: Counter[tuple[int, bytes]], names: dict[int, str], report: Report
-) -> None:
+def _counters(reader: Reader, checks: Sequence[ShardCheck], earlier: Earlier | None, report: Report) -> str:
+    """Compare every counter with what entries raised since; the digest of all as they stand, for the next verification."""
+    names = {check.row.number: check.row.name for check in checks}
+    raised: Counter[tuple[int, bytes]] = Counter()
+    for check in checks:
+        raised.update({(check.row.number, token): n for token, n in check.raised.items()})
+    then, now = sha256(), sha256()
     for number, token, n in reader.counters():
-        wanted = raised.pop((number, token), 0)
-        if wanted != n:
-            report.add(names.get(number, f"shard {number}"), None, f"counter {token.hex()}", wanted, n)
+        since = raised.pop((number, token), 0)
+        now.update(_counter_line(number, token, n))
+        if earlier is None and since != n:
+            report.add(names.get(number, f"shard {number}"), None, f"counter {token.hex()}", since, n)
+        elif n > since:
+            then.update(_counter_line(number, token, n - since))
+        elif n < since:
+            report.add(
+                names.get(number, f"shard {number}"), None, f"counter {token.hex()}", f"at least {since}", n
+            )
     for (number, token), wanted in raised.items():
         report.add(names.get(number, f"shard {number}"), None, f"counter {token.hex()}", wanted, "none")
+    if earlier and then.hexdigest() != earlier.counters:
+        found = then.hexdigest()
+        report.add("file", None, "the counters less what was raised since", earlier.counters, found)
+    return now.hexdigest()
+
+
+def _counter_line(number: int, token: bytes, n: int) -> bytes:
+    return b"%d %s %d\n" % (number, token.hex().encode(), n)

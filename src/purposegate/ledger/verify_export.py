@@ -77,11 +77,11 @@ def _compare_partial_tiles(check: ShardCheck, base: Path, size: int) -> None:
     for tile, hashes in exported_tiles(base, size):
         if tile.width == TILE_WIDTH or tile.level is None:
             continue
-        first = tile.index * TILE_WIDTH
-        if check.tree.tiles[tile.level][first : first + tile.width] != hashes:
+        found = (check.tree.tile(tile.level, tile.index) or [])[: tile.width]
+        if found != hashes:
             check.add(
                 None,
                 tile.path,
                 sha256(b"".join(hashes)).digest(),
-                sha256(b"".join(check.tree.tiles[tile.level][first : first + tile.width])).digest(),
+                sha256(b"".join(found)).digest(),
             )

@@ -1,6 +1,7 @@
 """Erasing and holding: what two approvers can do, what one cannot, and what verify says of it."""
 
 import shutil
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,15 @@ def test_erasing_takes_the_clear_text_and_leaves_the_log_whole(office: Office) -
     assert (0, before - 3 + 1) == (result.exit_code, office.payloads())
     assert ([], 3) == (report.mismatches, report.erased)
     assert "3 erased as recorded" in report.text()
+
+
+def test_erasing_what_was_verified_earlier_has_all_read_again(office: Office) -> None:
+    """After an erasure the earlier verification is not gone on from: old payloads and counters are judged anew, and stand."""
+    earlier = verify_file(office.path, office.evidence()).reached
+    office.carry_out(0, 1)
+    report = verify_file(office.path, replace(office.evidence(), earlier=earlier))
+
+    assert (0, 3, [0]) == (report.exit_code, report.erased, [shard.earlier for shard in report.shards])
 
 
 def test_erased_text_is_not_in_the_files(office: Office) -> None:
