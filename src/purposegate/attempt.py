@@ -85,6 +85,8 @@ class Attempt:
     allow_rules: frozenset[str] = frozenset()
     fulfilled: frozenset[Obligation] = frozenset({Obligation.FLAG})
     """What this entrance carries out: a flag stands in the entry; a justification is in the reason, or it is not."""
+    originator_confirmed: bool = False
+    """Whether the originator named has countersigned that the lookup is on their behalf."""
     answers: dict[Question, Answer] = field(default_factory=dict)
     call_ids: list[str] = field(default_factory=list)
     ordinals: dict[RecordRef, int] = field(default_factory=dict)
@@ -167,6 +169,11 @@ class Attempt:
                 "on_duty": lookup_facts.on_duty,
                 "unit": lookup_facts.unit,
                 "tenure": lookup_facts.tenure,
+                "vetting": lookup_facts.vetting,
+                "training": lookup_facts.training,
+                "breadth": lookup_facts.breadth,
+                "patterns": list(lookup_facts.patterns),
+                "challenge": lookup_facts.challenge,
                 "facts_as_of": lookup_facts.as_of.isoformat(),
                 "numbers": dict(lookup_facts.numbers),
             }

@@ -340,6 +340,12 @@ class EntryKind(StrEnum):
     MATCH = "match"
     ERASE = "erase"
     HOLD = "hold"
+    APPROVAL = "approval"
+    HAND_OVER = "hand-over"
+    COUNTERSIGN = "countersign"
+    BROKEN_GLASS = "broken-glass"
+    PAST_HIT = "past-hit"
+    DISPOSITION = "disposition"
     DECLARATION = "declaration"
     DECLARATION_ENDED = "declaration-ended"
 

@@ -29,6 +29,8 @@ from purposegate.telemetry import SPAN_DECIDE, SPAN_FACTS, TRACER
 
 LOG = logging.getLogger("purposegate")
 
+DRAWN = "drawn"
+
 ABSENT = frozenset(
     {
         Reason.PDP_UNAVAILABLE,
@@ -214,7 +216,20 @@ def _question(attempt: Attempt, row: Row, facts: RecordFacts, conflict: Conflict
         ref_state=about.ref_state,
         explained_by=facts.explained_by,
         repeat=snapshot.facts.repeat_band(lookup.action, attempt.ordinals.get(row.record, 1)),
-        originator="named" if lookup.declaration.originator else "none",
+        originator=_originator(attempt, lookup),
         recipient="named" if lookup.declaration.recipient else "none",
+        vetting=about.vetting,
+        training=about.training,
+        involvement=facts.involvement,
+        breadth=about.breadth,
+        # One order and no repeats: rows that policies cannot tell apart are one question.
+        patterns=tuple(sorted({*about.patterns, *facts.patterns})),
+        challenge=DRAWN if DRAWN in (about.challenge, facts.challenge) else "none",
         **tie,
     )
+
+
+def _originator(attempt: Attempt, lookup: Lookup) -> str:
+    if not lookup.declaration.originator:
+        return "none"
+    return "confirmed" if attempt.originator_confirmed else "named"

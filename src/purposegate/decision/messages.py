@@ -29,7 +29,7 @@ BATCH = 50
 
 ANNOTATION = "purposegate.lookup"
 
-Asker = tuple[str, tuple[str, ...], str, str, bool]
+Asker = tuple[str, tuple[str, ...], tuple[str, ...], tuple[bool, ...]]
 
 
 def malformed(what: str) -> PdpOutage:
@@ -40,7 +40,8 @@ def malformed(what: str) -> PdpOutage:
 def _asker(question: Question) -> Asker:
     # One order and no repeats: Cerbos refuses a repeated role, and stops at the first role that allows.
     roles = tuple(sorted(set(question.roles)))
-    return (question.principal_id, roles, question.unit, question.tenure, question.on_duty)
+    words = tuple(getattr(question, word) for word in PRINCIPAL_WORDS)
+    return (question.principal_id, roles, words, tuple(getattr(question, flag) for flag in PRINCIPAL_FLAGS))
 
 
 def batches(questions: Iterable[Question]) -> Iterator[tuple[Question, ...]]:

@@ -6,15 +6,19 @@ is sent with every question: a missing one makes Cerbos' conditions err, and tha
 
 from purposegate.model import Action, Obligation
 
-PRINCIPAL_WORDS = ("unit", "tenure")
+PRINCIPAL_WORDS = ("unit", "tenure", "vetting", "training")
 PRINCIPAL_FLAGS = ("on_duty",)
 PRINCIPAL_ATTRS = frozenset(PRINCIPAL_WORDS + PRINCIPAL_FLAGS)
 """`P.attr.*`."""
 
 RECORD_WORDS = (
+    "kind",
     "purpose",
     "ref_state",
+    "involvement",
     "repeat",
+    "breadth",
+    "challenge",
     "originator",
     "recipient",
     "conflict",
@@ -24,7 +28,7 @@ RECORD_WORDS = (
     "conflict_default",
 )
 RECORD_FLAGS = ("entitled", "break_glass")
-RECORD_LISTS = ("purpose_family", "explained_by")
+RECORD_LISTS = ("purpose_family", "explained_by", "patterns")
 RECORD_ATTRS = frozenset(RECORD_WORDS + RECORD_FLAGS + RECORD_LISTS)
 """`R.attr.*`. The names are those of `purposegate.model.Question`."""
 

@@ -56,7 +56,7 @@ def test_every_part_of_a_question_is_sent() -> None:
     """No field of a question is left out: a policy that reads it must find it, empty lists and falsehoods too."""
     entry = asked(replace(USUAL, explained_by=(), entitled=False)).resources[0]
     principal = asked(USUAL).principal
-    named = {"principal_id", "roles", "action", "kind", "record_id"}
+    named = {"principal_id", "roles", "action", "record_id"}
 
     assert {field.name for field in fields(Question)} - named == PRINCIPAL_ATTRS | RECORD_ATTRS
     assert PRINCIPAL_ATTRS == set(principal.attr)

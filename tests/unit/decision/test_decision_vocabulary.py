@@ -2,6 +2,7 @@
 
 import json
 import re
+from typing import Any
 
 from cerbos_world import POLICIES, ROOT
 from purposegate.decision.vocabulary import ACTIONS, OBLIGATIONS, OUTPUT_KEYS, PRINCIPAL_ATTRS, RECORD_ATTRS
@@ -10,10 +11,10 @@ PAGE = (ROOT / "docs" / "policy-vocabulary.md").read_text(encoding="utf-8")
 ROWS = dict(re.findall(r"^\| `([A-Za-z_.]+)` \| ([^|]*) \|", PAGE, re.MULTILINE))
 
 
-def schema(name: str) -> dict[str, dict[str, object]]:
+def schema(name: str) -> dict[str, dict[str, Any]]:
     text = json.loads((POLICIES / "_schemas" / f"{name}.json").read_text(encoding="utf-8"))
     assert sorted(text["required"]) == sorted(text["properties"])
-    properties: dict[str, dict[str, object]] = text["properties"]
+    properties: dict[str, dict[str, Any]] = text["properties"]
     return properties
 
 
@@ -30,7 +31,7 @@ def test_the_page_lists_the_words_of_each_attribute() -> None:
         f"{letter}.attr.{name}": set(map(str, words))
         for letter, properties in (("P", schema("principal")), ("R", schema("person")))
         for name, value in properties.items()
-        if isinstance(words := value.get("enum"), list)
+        if isinstance(words := {**value, **value.get("items", {})}.get("enum"), list)
     }
 
     assert closed == {name: set(re.findall(r"`([^`]+)`", ROWS[name])) for name in closed}
