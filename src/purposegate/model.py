@@ -78,10 +78,14 @@ class Login:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
-    """Who asks, as the identity provider proved it. Role names are the force's, already mapped by settings."""
+    """Who asks, as the identity provider proved it. Role names are the force's, already mapped by settings.
+
+    `stepped_up_at` is when they last proved themself as the settings ask for it (RFC 9470), POSIX seconds; 0: they did not.
+    """
 
     id: str
     roles: tuple[str, ...]
+    stepped_up_at: int = 0
     # Two sign-ins of one person are one principal.
     login: Login = field(default=Login(), compare=False, repr=False)
 
