@@ -820,7 +820,7 @@ def test_evidence_of_before_is_not_decided_by_a_later_reading(
 ) -> None:
     """A receipt for an entry that is not read again leaves a doubt, exit code 2, and no silence."""
     site, earlier = read_earlier
-    receipt = Receipt(shard="shard-0", index=3, leaf_hash=bytes(32))
+    receipt = Receipt(shard=next(iter(earlier.shards)), index=3, leaf_hash=bytes(32))
     report = site.verify(Evidence(earlier=earlier, receipts=[receipt]))
 
     assert (2, 1) == (report.exit_code, len(report.doubts))
