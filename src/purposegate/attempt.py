@@ -26,6 +26,7 @@ from purposegate.model import (
     Question,
     RecordRef,
 )
+from purposegate.pages import Pages
 from purposegate.protocols import Catalogue, Cursors, Decider, Facts, Match, Purpose, Reservation, Routes
 from purposegate.reasons import Family, Reason
 
@@ -54,6 +55,8 @@ class Snapshot:
     retire: Callable[[], Awaitable[None]] = field(default=_nothing)
     refill_pages: int = 50
     agency: Mapping[str, str] = field(default_factory=lambda: NOTHING)
+    pages: Pages = field(default_factory=Pages)
+    """The gate's own pages that rooms add; `own_pages` has those that always stand."""
 
     def mode_of(self, kind: str) -> Mode:
         """The mode of a record kind; unmapped requests have the default's."""

@@ -8,6 +8,7 @@ PurposegateError
  |    +-- IdentityRefused
  |    +-- RouteRefused
  |    +-- DeclarationRefused
+ +-- PageRefused              the request to one of the gate's own pages is at fault
  +-- EvidenceError            bytes offered as evidence do not stand
  |    +-- EvidenceMalformed   they are not in the format that they claim
  |    +-- ProofFailed         they are, and prove something else
@@ -98,6 +99,18 @@ class DeclarationRefused(LookupRefused):
     """The declaration is missing or cannot stand."""
 
     remedy = "Declare a purpose from the catalogue, with what it requires."
+
+
+class PageRefused(PurposegateError):
+    """A request to one of the gate's own pages is at fault: `problem` names why, `detail` is shown and says what to mend."""
+
+    remedy = "Mend what the detail names and send it again."
+
+    def __init__(self, status: int, problem: str, detail: str = "") -> None:
+        super().__init__(f"{problem}: {detail}" if detail else problem)
+        self.status = status
+        self.problem = problem
+        self.detail = detail
 
 
 class EvidenceError(PurposegateError):

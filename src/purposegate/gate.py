@@ -22,6 +22,7 @@ from purposegate.exchange import WEBSOCKET, Pass, Reply, Request
 from purposegate.leaving import Exit
 from purposegate.lifecycle import RESTART_S, Lifecycle
 from purposegate.model import EntryKind, Mode, Principal
+from purposegate.pages import NOBODY, Found, Who
 from purposegate.parts import DEFAULT_REFUSALS_PER_MINUTE, Parts
 from purposegate.protocols import Match, Upstream
 from purposegate.reasons import Reason
@@ -97,7 +98,7 @@ class Gate:
         False before the start. After the end it is still what it was: open addresses need nothing of the gate.
         """
         snapshot = self._life.last_snapshot
-        if snapshot is None:
+        if snapshot is None or own_pages.is_own(head):
             return False
         match, no_route = _match(snapshot, head)
         return match is None and no_route is None
@@ -126,21 +127,16 @@ class Gate:
     async def _serve(
         self, parts: Parts, snapshot: Snapshot, request: Request, upstream: Upstream
     ) -> Reply | Pass:
+        if own_pages.is_own(request):
+            return await self._own_page(parts, snapshot, request)
         match, no_route = _match(snapshot, request)
         if match is None and no_route is None:
             return Pass.OPEN
         if request.method == WEBSOCKET:
             match, no_route = None, RouteRefused(Reason.WEBSOCKET_REFUSED)
-        try:
-            principal = await snapshot.identify(request)
-        except IdentityRefused as stranger:
-            return await self._turned_away.stranger(parts, stranger.reason)
-        except Exception as fault:  # noqa: BLE001  who asks cannot be checked: nobody is let in (law 2)
-            return await self._turned_away.stranger(parts, as_outage(fault).reason)
-        principal = await _as_the_directory_spells(snapshot, principal)
-        own = own_pages.answer(request, snapshot, principal)
-        if own is not None:
-            return own
+        principal = await self._principal(parts, snapshot, request)
+        if isinstance(principal, Reply):
+            return principal
         attempt = Attempt(
             id=str(uuid.uuid4()),
             at=self._clock(),
@@ -152,6 +148,27 @@ class Gate:
         if attempt.mode is Mode.ENFORCE and self._rate.exceeded(principal.id, parts.refusals_per_minute):
             return await self._turned_away.too_many(parts, attempt)
         return await self._lookup(parts, attempt, no_route, upstream)
+
+    async def _principal(self, parts: Parts, snapshot: Snapshot, request: Request) -> Principal | Reply:
+        """Who asks, as the directory spells them; or the answer to a stranger."""
+        try:
+            principal = await snapshot.identify(request)
+        except IdentityRefused as stranger:
+            return await self._turned_away.stranger(parts, stranger.reason)
+        except Exception as fault:  # noqa: BLE001  who asks cannot be checked: nobody is let in (law 2)
+            return await self._turned_away.stranger(parts, as_outage(fault).reason)
+        return await _as_the_directory_spells(snapshot, principal)
+
+    async def _own_page(self, parts: Parts, snapshot: Snapshot, request: Request) -> Reply:
+        found, principal = own_pages.page_for(request, snapshot), NOBODY
+        if not isinstance(found, Found) or found.page.who is not Who.ANYBODY:
+            known = await self._principal(parts, snapshot, request)
+            if isinstance(known, Reply):
+                return known
+            principal = known
+        return await own_pages.answer(
+            request, found, parts=parts, snapshot=snapshot, principal=principal, now=self._clock()
+        )
 
     async def _lookup(
         self, parts: Parts, attempt: Attempt, no_route: RouteRefused | Outage | None, upstream: Upstream
