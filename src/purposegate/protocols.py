@@ -183,6 +183,11 @@ class Match(Protocol):
         """Whether a criterion, sort key or free text of the request reads a field that these masks name or group."""
         ...
 
+    @property
+    def fields(self) -> frozenset[str]:
+        """Every field of the kind that can be held back: all but the record's id."""
+        ...
+
     def hidden(self, masks: frozenset[str]) -> frozenset[str]:
         """These mask words and every field they cover, for the entry. Raises nothing: an unknown word is itself alone."""
         ...
@@ -269,6 +274,39 @@ class Purpose(Protocol):
 
     def reason_is_full(self, reason: str) -> bool:
         """Whether the reason meets the purpose's demand for a justification (`justify`)."""
+        ...
+
+    @property
+    def notice_digest(self) -> str:
+        """What stands for the notice's exact text in declarations and entries."""
+        ...
+
+    def opens_kind(self, kind: str) -> bool:
+        """Whether records of this kind are opened at all."""
+        ...
+
+    def opened(self, kind: str) -> frozenset[str] | None:
+        """The fields opened in a record of this kind, as words of records.yaml; None where it is all of them."""
+        ...
+
+    @property
+    def valid_s(self) -> int:
+        """How long a declaration made ahead of its lookups is good, seconds."""
+        ...
+
+    @property
+    def grace_s(self) -> int:
+        """How long an assignment counts after its end, seconds."""
+        ...
+
+    @property
+    def service_allowed(self) -> bool:
+        """Whether a service may declare it without naming a person as originator."""
+        ...
+
+    @property
+    def approvers(self) -> frozenset[str]:
+        """Roles that may approve what a rule wants approved; empty where nobody may."""
         ...
 
 

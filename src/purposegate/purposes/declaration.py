@@ -35,6 +35,7 @@ MAX_ORIGINATOR_CHARS = 64
 MAX_RECIPIENT_CHARS = 120
 # A paragraph. Percent-encoded at its worst (12 bytes a character) it still fits the field with all the rest.
 MAX_REASON_CHARS = 500
+NOTICE_CHARS = 32
 _MAX_FIELD_NAME_CHARS = 64
 
 # Letters and symbols that print as nothing, beside the categories below: Hangul fillers, the braille blank, the
@@ -47,8 +48,11 @@ _PARAMETERS: Mapping[str, tuple[tuple[type, ...], str, int]] = {
     "reason": ((str, DisplayString), 'a Display String: reason=%"..."', MAX_REASON_CHARS),
     "originator": ((str,), 'a String: originator="..."', MAX_ORIGINATOR_CHARS),
     "recipient": ((str,), 'a String: recipient="..."', MAX_RECIPIENT_CHARS),
+    "notice": ((str,), 'a String: notice="..."', NOTICE_CHARS),
     "break-glass": ((bool,), "a Boolean: ;break-glass", 1),
 }
+TEXTS = ("purpose", "ref", "reason", "originator", "recipient", "notice")
+"""The parts of a declaration that are texts, in forms, in JSON and in tokens."""
 
 
 def check_field_name(name: str) -> str:
@@ -90,6 +94,32 @@ def read(values: Sequence[bytes], *, field: str = DEFAULT_FIELD) -> Declaration:
         originator=str(texts.get("originator", "")),
         recipient=str(texts.get("recipient", "")),
         break_glass=texts.get("break-glass", False) is True,
+        notice=str(texts.get("notice", "")),
+    )
+
+
+def of_texts(texts: Mapping[str, Any]) -> Declaration:
+    """The declaration that these parts make, by the header's own rules for each; parts left out are empty.
+
+    Raises `DeclarationRefused(declaration-malformed)` for other parts than `TEXTS`, and naming the first faulty one.
+    """
+    unknown = len(texts.keys() - set(TEXTS))
+    if unknown:
+        raise _malformed(f"{unknown} unknown key(s); known: {', '.join(TEXTS)}")
+    for name in texts:
+        if not isinstance(texts[name], str):
+            raise _malformed(f"{name}: want a text")
+    code = texts.get("purpose", "")
+    if not code:
+        raise DeclarationRefused(Reason.PURPOSE_MISSING, "purpose: give one of the codes listed.")
+    checked = {name: _plain(name, texts.get(name, ""), _PARAMETERS[name][2]) for name in TEXTS[1:]}
+    return Declaration(
+        purpose=_plain("purpose", code, MAX_CODE_CHARS),
+        ref=checked["ref"],
+        reason=checked["reason"],
+        originator=checked["originator"],
+        recipient=checked["recipient"],
+        notice=checked["notice"],
     )
 
 
@@ -127,7 +157,11 @@ def _checked(name: str, value: Any) -> str | bool:
         raise _malformed(f"{name}: want {wanted}")
     if isinstance(value, bool):
         return value
-    text = str(value)
+    return _plain(name, str(value), limit)
+
+
+def _plain(name: str, text: str, limit: int) -> str:
+    """The text as it came, if it is short enough and all of it can be seen."""
     if len(text) > limit:
         raise _malformed(f"{name}: at most {limit} characters")
     if any(char in _BLANKS or unicodedata.category(char) in _UNSEEN for char in text):
@@ -142,6 +176,7 @@ def value(declaration: Declaration) -> str:
         "reason": DisplayString(declaration.reason),
         "originator": declaration.originator,
         "recipient": declaration.recipient,
+        "notice": declaration.notice,
     }
     parameters = {name: text for name, text in texts.items() if len(text)}
     if declaration.break_glass:

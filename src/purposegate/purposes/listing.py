@@ -31,9 +31,15 @@ def _offer(purpose: CataloguePurpose, principal: Principal, field: str) -> dict[
             "reason": {"required": purpose.reason_required, "words": purpose.reason_words},
             "originator": purpose.originator,
             "recipient": purpose.recipient,
+            "notice": "required" if purpose.must_acknowledge else "optional",
         },
+        "opens": {
+            kind: "all" if words is None else sorted(words) for kind, words in sorted(purpose.opens.items())
+        },
+        "valid_minutes": purpose.valid_s // 60,
         "break_glass": purpose.breaks_glass(principal),
         "notice": purpose.notice,
+        "notice_digest": purpose.notice_digest,
         "example": wire.line(_example(purpose), field=field),
     }
 
@@ -46,4 +52,5 @@ def _example(purpose: CataloguePurpose) -> Declaration:
         reason=YOUR_REASON if purpose.reason_required else "",
         originator=YOUR_REASON if purpose.originator == REQUIRED else "",
         recipient=YOUR_REASON if purpose.recipient == REQUIRED else "",
+        notice=purpose.notice_digest if purpose.must_acknowledge else "",
     )

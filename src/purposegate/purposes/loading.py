@@ -16,6 +16,10 @@ from purposegate.purposes.quality import fault
 DEFAULT_REASON_WORDS = 3
 """Telling words in a reason where `reason.words` is left out: two are a name or a shrug, three begin a sentence."""
 
+DEFAULT_VALID_MINUTES = 60
+"""How long a declaration made ahead is good where `valid_minutes` is left out."""
+EVERY_FIELD = "all"
+
 MAX_VARIABLE_PARTS = 4
 """Of a pattern: four bounded repeats on 64 characters cost at most some 800,000 steps, whatever is matched."""
 
@@ -81,9 +85,19 @@ def purposes(content: Content, kinds: Mapping[str, ReferenceKind]) -> Iterator[C
             break_glass_roles=frozenset(map(str, glass.get("roles", ()))),
             break_glass_needs_reference=glass.get("reference", "required") == "required",
             notice=str(node["notice"]).strip(),
+            must_acknowledge=node.get("acknowledge") == "required",
+            opens=MappingProxyType({str(kind): _opened(words) for kind, words in node["opens"].items()}),
+            valid_s=int(node.get("valid_minutes", DEFAULT_VALID_MINUTES)) * 60,
+            grace_s=int(node.get("grace_hours", 0)) * 3600,
+            service_allowed=node.get("service") == "allowed",
+            approvers=frozenset(map(str, node.get("approvers", ()))),
             aliases=MappingProxyType(aliases),
             hollow=hollow,
         )
+
+
+def _opened(words: Any) -> frozenset[str] | None:
+    return None if words == EVERY_FIELD else frozenset(map(str, words))
 
 
 def _nodes(node: Content, keys: tuple[Key, ...] = ()) -> Iterator[tuple[tuple[Key, ...], Content]]:
@@ -162,6 +176,7 @@ def _leaf_faults(document: Document, keys: tuple[Key, ...], node: Content) -> It
     for at, named, known, what in (
         (("roles",), node["roles"], content["roles"], "a role of this file"),
         (("break_glass", "roles"), glass.get("roles", ()), node["roles"], "a role of this purpose"),
+        (("approvers",), node.get("approvers", ()), content["roles"], "a role of this file"),
         (("reference", "kinds"), kinds, content["references"], "a kind of reference of this file"),
     ):
         yield from _unknown(document, (*keys, *at), named, known, what)
@@ -177,6 +192,11 @@ def _leaf_faults(document: Document, keys: tuple[Key, ...], node: Content) -> It
             ("when_unavailable",),
             node.get("when_unavailable") == "break-glass" and not glass,
             "`break_glass` with its roles, or `closed`",
+        ),
+        (
+            ("grace_hours",),
+            node.get("grace_hours", 0) and not node["reference"]["required"],
+            "a required reference, whose assignment the grace is for; or leave it out",
         ),
         (("justify", "words"), "justify" in node and node["justify"]["words"] < words, least),
         (

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from purposegate.evidence import notice_digest
 from purposegate.model import Declaration, Principal
 from purposegate.purposes.quality import Fault, fault
 from purposegate.reasons import Reason
@@ -31,7 +32,9 @@ class CataloguePurpose:
 
     `reason_words` telling words make a reason, `justify_words` a full one (0: none can be, so a demand for one
     refuses). `originator` and `recipient` are `required`, `optional` or `none`. `aliases` maps a vocabulary to its
-    terms.
+    terms. `opens` maps a record kind to the words of its fields that the purpose opens, or to None for all of them.
+    `valid_s` is how long a declaration made ahead of its lookups is good, `grace_s` how long an assignment counts after
+    its end, both seconds. `approvers` are roles that may approve what a rule wants approved; without any, nobody may.
     """
 
     code: str
@@ -49,6 +52,12 @@ class CataloguePurpose:
     break_glass_roles: frozenset[str]
     break_glass_needs_reference: bool
     notice: str
+    must_acknowledge: bool
+    opens: Mapping[str, frozenset[str] | None]
+    valid_s: int
+    grace_s: int
+    service_allowed: bool
+    approvers: frozenset[str]
     aliases: Mapping[str, tuple[str, ...]]
     hollow: frozenset[str]
 
@@ -64,6 +73,19 @@ class CataloguePurpose:
     def breaks_glass_when_unavailable(self) -> bool:
         """Whether `when_unavailable: break-glass` stands in the catalogue."""
         return self.when_unavailable == "break-glass"
+
+    @property
+    def notice_digest(self) -> str:
+        """What stands for the notice's exact text in declarations and entries."""
+        return notice_digest(self.notice)
+
+    def opens_kind(self, kind: str) -> bool:
+        """Whether records of this kind are opened at all."""
+        return kind in self.opens
+
+    def opened(self, kind: str) -> frozenset[str] | None:
+        """The fields opened in a record of this kind, as words of records.yaml; None where it is all of them."""
+        return self.opens.get(kind, frozenset())
 
     def reason_is_full(self, reason: str) -> bool:
         """Whether the reason meets the purpose's demand for a justification (`justify`)."""
@@ -81,6 +103,7 @@ class CataloguePurpose:
             )
         yield from self._reference_faults(declaration)
         yield from self._reason_faults(declaration)
+        yield from self._notice_faults(declaration)
         yield from _presence(
             "originator",
             declaration.originator,
@@ -95,6 +118,12 @@ class CataloguePurpose:
             Reason.RECIPIENT_UNKNOWN,
             "who will receive it",
         )
+
+    def _notice_faults(self, declaration: Declaration) -> Iterator[tuple[Reason, str]]:
+        if declaration.notice and declaration.notice != self.notice_digest:
+            yield Reason.NOTICE_OUTDATED, "notice: its wording has changed; read it again."
+        elif self.must_acknowledge and not declaration.notice:
+            yield Reason.NOTICE_OUTDATED, "notice: read it, and say so by sending its digest."
 
     def _reference_faults(self, declaration: Declaration) -> Iterator[tuple[Reason, str]]:
         needed = self.break_glass_needs_reference if declaration.break_glass else self.reference_required

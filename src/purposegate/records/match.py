@@ -79,6 +79,11 @@ class RouteMatch:
         """Answer headers released beyond the gate's own allow-list."""
         return self.of.headers
 
+    @property
+    def fields(self) -> frozenset[str]:
+        """Every column of the kind but the record's id."""
+        return frozenset(self.of.kind.columns) - {self.of.kind.id_column}
+
     def touches(self, masks: frozenset[str]) -> bool:
         """Whether a criterion, sort key or free text reads a masked field. Raises `AnswerOutage` on an unknown word."""
         return not self.of.kind.covered(masks).isdisjoint(self.asked.touched)

@@ -1,6 +1,7 @@
 """The shipped catalogue: what each purpose takes, what it refuses, and who is offered it."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from purposegate.exchange import Request
 from purposegate.model import Declaration, Principal
 from purposegate.protocols import Catalogue, Purpose
 from purposegate.purposes import declaration as wire
+from purposegate.purposes import listing
 from purposegate.purposes.catalogue import PurposeCatalogue, load
 from purposegate.purposes.purpose import CataloguePurpose
 from purposegate.reasons import Reason
@@ -128,6 +130,7 @@ REFUSALS = {
         "takes none",
     ),
     "a blank originator": (declare(originator=" "), Reason.ORIGINATOR_UNKNOWN, "or leave it out"),
+    "a notice worded otherwise": (declare(notice="0" * 32), Reason.NOTICE_OUTDATED, "read it again"),
     "break-glass where there is none": (declare(break_glass=True), Reason.DECLARATION_MALFORMED, "has none"),
 }
 
@@ -302,3 +305,74 @@ def test_a_refusal_never_repeats_what_was_sent(text: str, where: str) -> None:
     for code in CATALOGUE.purposes:
         answer = _accepted(CATALOGUE, declare(**{"purpose": code, where: text}))
         assert text not in str(answer) or not isinstance(answer, DeclarationRefused)
+
+
+def test_a_notice_can_be_acknowledged_and_is_then_the_one_in_force() -> None:
+    """The digest offered with a purpose is the one that its declaration takes, over the wire."""
+    principal = Principal(id="p", roles=("investigator",))
+    [offer] = [each for each in CATALOGUE.offered(principal) if each["code"] == "investigate.crime"]
+    declaration = declare(notice=offer["notice_digest"])
+
+    assert CATALOGUE.purposes["investigate.crime"] is CATALOGUE.accept(declaration)
+    assert declaration == wire.read([wire.value(declaration).encode()])
+
+
+def test_a_notice_that_must_be_acknowledged_refuses_silence() -> None:
+    """`acknowledge: required`: without the digest the declaration is refused, and the example line has it."""
+    purpose = replace(CATALOGUE.purposes["investigate.crime"], must_acknowledge=True)
+    principal = Principal(id="p", roles=("investigator",))
+    [offer] = listing.offered([purpose], principal)
+    example = wire.read([offer["example"].removeprefix("Access-Purpose: ").encode()])
+
+    assert [Reason.NOTICE_OUTDATED] == [reason for reason, _ in purpose.faults(declare())]
+    assert [Reason.REASON_MISSING] == [reason for reason, _ in purpose.faults(example)]
+
+
+def _of_texts(texts: dict[str, str]) -> Declaration | DeclarationRefused:
+    try:
+        return wire.of_texts(texts)
+    except DeclarationRefused as refusal:
+        return refusal
+
+
+CODES = st.sampled_from([*CATALOGUE.purposes]) | st.from_regex(r"[a-z][a-z.]{0,20}", fullmatch=True)
+SEEN = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=32)
+
+
+@given(st.fixed_dictionaries(dict.fromkeys(wire.TEXTS, TEXTS) | {"purpose": CODES | TEXTS}))
+def test_any_parts_make_a_declaration_or_are_refused(texts: dict[str, str]) -> None:
+    """Whatever texts are given, they come out as they are, or the declaration is refused as missing or malformed."""
+    made = _of_texts(texts)
+
+    if isinstance(made, DeclarationRefused):
+        assert made.reason in {Reason.DECLARATION_MALFORMED, Reason.PURPOSE_MISSING}
+    else:
+        assert texts == {name: getattr(made, name) for name in wire.TEXTS}
+
+
+@given(st.fixed_dictionaries(dict.fromkeys(wire.TEXTS, SEEN) | {"purpose": CODES, "reason": TEXTS}))
+def test_parts_make_the_declaration_that_the_header_makes(texts: dict[str, str]) -> None:
+    """What a form, JSON or a token says is what a header saying the same would have declared."""
+    made = _of_texts(texts)
+
+    if not isinstance(made, DeclarationRefused):
+        assert made == wire.read([wire.value(made).encode()])
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        {"purpose": "a", "x": "y"},
+        {"purpose": 1},
+        {"purpose": "a", "ref": None},
+        {"purpose": ["a"]},
+        {"purpose": "a" * 101},
+    ],
+    ids=["an unknown part", "a number", "nothing", "a list", "a long code"],
+)
+def test_parts_of_another_make_are_refused(texts: dict[str, Any]) -> None:
+    """Unknown keys, other types and over-long codes are malformed; nothing is guessed."""
+    with pytest.raises(DeclarationRefused) as caught:
+        wire.of_texts(texts)
+
+    assert Reason.DECLARATION_MALFORMED is caught.value.reason

@@ -42,6 +42,48 @@ BROKEN = {
         "purposes.vet.purposes.employment.reference",
         "`kinds`, because a reference is required",
     ),
+    "a purpose that does not say what it opens": (
+        "opens: {vehicle: all, person: [name, born, address]}",
+        "",
+        "purposes.stop.purposes.vehicle",
+        "missing key(s) opens",
+    ),
+    "a kind opened neither whole nor by its fields": (
+        "opens: {vehicle: all, person: [name, born, address]}",
+        "opens: {vehicle: every, person: [name, born, address]}",
+        "purposes.stop.purposes.vehicle.opens.vehicle",
+        "all, or a list of columns and mask words",
+    ),
+    "a declaration that outlives a day": (
+        "valid_minutes: 15",
+        "valid_minutes: 1441",
+        "purposes.stop.purposes.person.valid_minutes",
+        "1 to 1440",
+    ),
+    "a grace without a reference to be assigned to": (
+        "valid_minutes: 15",
+        "grace_hours: 24",
+        "purposes.stop.purposes.person.grace_hours",
+        "a required reference",
+    ),
+    "an approver of no known role": (
+        "approvers: [psd]",
+        "approvers: [psdd]",
+        "purposes.audit.purposes.psd.approvers.0",
+        "a role of this file: officer",
+    ),
+    "a service half allowed": (
+        "valid_minutes: 15",
+        "service: sometimes",
+        "purposes.stop.purposes.person.service",
+        "want one of allowed, refused",
+    ),
+    "a notice half acknowledged": (
+        "valid_minutes: 15",
+        "acknowledge: yes",
+        "purposes.stop.purposes.person.acknowledge",
+        "want one of required, optional",
+    ),
     "an alias of no vocabulary": (
         "aliases: {mopi: [order], leds: [policing], ncic",
         "aliases: {mopi: [order], leeds: [policing], ncic",
@@ -196,11 +238,20 @@ def test_what_is_left_out_is_strict(tmp_path: Path) -> None:
     path.write_text(
         'version: "1"\nroles: {officer: Officer}\nreferences: {case: {label: case, patterns: ["C[0-9]"], example: C1}}\n'
         "purposes: {a: {label: A, roles: [officer], reference: {required: false}, reason: {required: true},\n"
-        "  notice: For testing what is left out}}\n",
+        "  opens: {}, notice: For testing what is left out}}\n",
         encoding="utf-8",
     )
 
     purpose = load(path).purposes["a"]
+
+    assert (False, 0, False, frozenset()) == (
+        purpose.must_acknowledge, purpose.grace_s, purpose.service_allowed, purpose.approvers
+    )  # fmt: skip
+    assert (False, frozenset(), 3600) == (
+        purpose.opens_kind("person"),
+        purpose.opened("person"),
+        purpose.valid_s,
+    )
 
     assert ("closed", frozenset(), ()) == (
         purpose.when_unavailable,
@@ -238,6 +289,12 @@ purposes:
         recipient: optional
         when_unavailable: break-glass
         break_glass: {roles: [officer], reference: optional}
+        opens: {person: all, case: [title]}
+        valid_minutes: 90
+        grace_hours: 24
+        service: allowed
+        approvers: [officer]
+        acknowledge: required
         aliases: {mopi: ["1"]}
         notice: >-
           For an incident you are assigned to.
@@ -286,3 +343,20 @@ def _load(path: Path) -> PurposeCatalogue | PolicyError:
         return load(path)
     except PolicyError as error:
         return error
+
+
+def test_what_is_said_is_kept(tmp_path: Path) -> None:
+    """Every key of a leaf that speaks of declarations made ahead, fields, services and approvers comes out as written."""
+    path = tmp_path / "purposes.yaml"
+    path.write_text(SMALL, encoding="utf-8")
+
+    purpose = load(path).purposes["respond.incident"]
+
+    assert (True, True, False) == tuple(map(purpose.opens_kind, ("person", "case", "vehicle")))
+    assert (None, frozenset({"title"}), frozenset()) == tuple(
+        map(purpose.opened, ("person", "case", "vehicle"))
+    )
+    assert (5400, 86_400) == (purpose.valid_s, purpose.grace_s)
+    assert (True, True, frozenset({"officer"})) == (
+        purpose.service_allowed, purpose.must_acknowledge, purpose.approvers
+    )  # fmt: skip
