@@ -14,6 +14,7 @@ from purposegate.cli._terms import terms
 from purposegate.decision import bundle as bundles
 from purposegate.decision import cel, sheets
 from purposegate.decision.sheets import Expression, Keys, Sheet
+from purposegate.decision.vocabulary import RESOURCE
 from purposegate.documents import Document
 from purposegate.errors import Finding
 
@@ -27,6 +28,7 @@ _SPELT = {
     "purpose_family": "a purpose of purposes.yaml, parent or leaf",
     "conflict": "a relation of conflicts.yaml, or none",
     "roles": "a role of purposes.yaml",
+    "kind": "a record kind of records.yaml",
 }
 
 
@@ -55,7 +57,7 @@ class Place:
 
 
 def findings(directory: Path, known: Words, records: Document) -> list[Finding]:
-    """Every word of the Cerbos policies in `directory` that nothing defines, and every record kind without a policy.
+    """Every word of the Cerbos policies in `directory` that nothing defines, and records without a policy.
 
     What cannot be read is left out: the linter and Cerbos' compiler name it. Raises `PolicyError` for no directory.
     """
@@ -65,7 +67,7 @@ def findings(directory: Path, known: Words, records: Document) -> list[Finding]:
     )
     policies = [sheet for sheet in read if sheet is not None and not sheet.document.content.get("disabled")]
     variables, constants = _variables(policies), _constants(policies)
-    faults = list(_without_policy(policies, known, records))
+    faults = list(_without_policy(policies, records))
     for sheet in policies:
         faults += _unknown_roles(sheet, known)
         for expression in sheet.expressions:
@@ -122,6 +124,7 @@ def _compared(place: Place, known: Words, constants: Mapping[str, list[Place]]) 
         "purpose_family": known.families,
         "conflict": known.relations | {NO_CONFLICT},
         "roles": known.roles,
+        "kind": frozenset(known.masks),
     }
     for term in terms(place.stream):
         # Other attributes have their words in the policies' own schemas, which the linter compares.
@@ -138,11 +141,10 @@ def _compared(place: Place, known: Words, constants: Mapping[str, list[Place]]) 
 
 def _put_out(output: Place, known: Words, variables: Mapping[str, list[Place]]) -> Iterator[Finding]:
     """Relations accepted and fields masked that do not exist."""
-    kind = str(output.sheet.body.get("resource", ""))
-    masks = known.masks.get(kind, frozenset())
+    masks = frozenset[str]().union(*known.masks.values())
     for key, can_be, expected in (
         ("accepts", known.relations, "relations of conflicts.yaml"),
-        ("mask", masks, f"columns or masks of {kind} in records.yaml: {', '.join(sorted(masks)) or 'none'}"),
+        ("mask", masks, f"columns or masks of a kind in records.yaml: {', '.join(sorted(masks)) or 'none'}"),
     ):
         for entries in cel.maps(output.stream):
             value = Place(output.sheet, output.keys, entries.get(key, ()))
@@ -172,9 +174,11 @@ def _unknown_roles(sheet: Sheet, known: Words) -> Iterator[Finding]:
                 yield sheet.finding((sheet.kind, at, place, key, number), expected)
 
 
-def _without_policy(policies: Iterable[Sheet], known: Words, records: Document) -> Iterator[Finding]:
-    served = {sheet.body.get("resource") for sheet in policies if sheet.kind == "resourcePolicy"}
-    for kind in known.masks:
-        if kind not in served:
-            expected = "a resource policy for this kind among the Cerbos policies; without one all is refused"
-            yield records.finding(("kinds", kind), expected)
+def _without_policy(policies: Iterable[Sheet], records: Document) -> Iterator[Finding]:
+    if not any(
+        sheet.body.get("resource") == RESOURCE for sheet in policies if sheet.kind == "resourcePolicy"
+    ):
+        expected = (
+            f"a policy for the resource `{RESOURCE}` among the Cerbos policies; without one all is refused"
+        )
+        yield records.finding(("kinds",), expected)

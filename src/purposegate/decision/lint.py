@@ -18,7 +18,7 @@ from purposegate.decision.vocabulary import (
     OUTPUT_KEYS,
     PRINCIPAL_ATTRS,
     RECORD_ATTRS,
-    RESERVED_KINDS,
+    RESOURCE,
 )
 from purposegate.errors import Finding, PolicyError
 
@@ -49,7 +49,7 @@ _ROOTS = {
     ("request", "resource"): "record",
 }
 _ATTRS = {"principal": PRINCIPAL_ATTRS, "record": RECORD_ATTRS}
-_PLAIN = {"principal": frozenset({"roles"}), "record": frozenset({"kind"})}
+_PLAIN = {"principal": frozenset({"roles"}), "record": frozenset[str]()}
 _OUTSIDE = frozenset({"request", "runtime", "globals", "G", "auxData", "aux_data"})
 _AROUND_EQUALITY = frozenset({"", "&&", "||", "(", ")", "?", ":", ",", "[", "]", "{", "}", "!"})
 
@@ -89,6 +89,8 @@ def _read_fault(path: cel.Path, stream: tuple[cel.Token, ...]) -> str:
     if rooted is None:
         return f"{_name(path)}: nothing outside the vocabulary is read" if path.parts[0] in _OUTSIDE else ""
     whose, rest = rooted
+    if (whose, rest) == ("record", ("kind",)):
+        return f"{_name(path)}: always `{RESOURCE}`; read R.attr.kind"
     if rest == ("id",):
         return (
             "" if _equality_alone(stream, path) else f"{_name(path)}: an id is only compared, with == or !="
@@ -127,10 +129,11 @@ def shape(sheet: Sheet) -> Iterator[Finding]:
         yield sheet.finding((sheet.kind, "scope"), "no scope: questions carry none")
     if str(sheet.body.get("version")) != bundles.DEFAULT_VERSION:
         yield sheet.finding((sheet.kind, "version"), "want `default`: questions ask for no other")
-    if sheet.body.get("resource") in RESERVED_KINDS:
-        yield sheet.finding(
-            (sheet.kind, "resource"), "another kind: this one is of purposegate's own canaries"
+    if sheet.body.get("resource") != RESOURCE:
+        expected = (
+            f"want `{RESOURCE}`: questions are about no other resource; a rule for one kind reads R.attr.kind"
         )
+        yield sheet.finding((sheet.kind, "resource"), expected)
     for keys, rule in sheet.rules():
         for place, action in enumerate(rule.get("actions") or ()):
             if action != "*" and action not in ACTIONS:

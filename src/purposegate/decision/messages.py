@@ -19,6 +19,7 @@ from purposegate.decision.vocabulary import (
     RECORD_FLAGS,
     RECORD_LISTS,
     RECORD_WORDS,
+    RESOURCE,
 )
 from purposegate.errors import PdpOutage
 from purposegate.model import Answer, Output, Question
@@ -74,7 +75,7 @@ def write(batch: Sequence[Question], *, lookup_id: str, version: str) -> request
 
 
 def _write_record(resource: engine_pb2.Resource, question: Question, version: str) -> None:
-    resource.kind = question.kind
+    resource.kind = RESOURCE
     resource.id = question.record_id or NO_ID
     resource.policy_version = version
     attr = resource.attr

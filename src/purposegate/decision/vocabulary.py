@@ -6,6 +6,10 @@ is sent with every question: a missing one makes Cerbos' conditions err, and tha
 
 from purposegate.model import Action, Obligation
 
+RESOURCE = "record"
+"""The one Cerbos resource that every question is about. What sort of record it is stands in `R.attr.kind`, so that one rule
+covers every kind a force maps, and a kind that nobody thought of is judged like the others."""
+
 PRINCIPAL_WORDS = ("unit", "tenure", "vetting", "training")
 PRINCIPAL_FLAGS = ("on_duty",)
 PRINCIPAL_ATTRS = frozenset(PRINCIPAL_WORDS + PRINCIPAL_FLAGS)
@@ -46,5 +50,4 @@ NO_ID = "-"
 
 CANARY_KIND = "purposegate.canary"
 SCHEMA_CANARY_KIND = "purposegate.schema_canary"
-RESERVED_KINDS = frozenset({CANARY_KIND, SCHEMA_CANARY_KIND})
-"""Kinds of the policies that prove a Cerbos fit; no other policy may be about them."""
+"""Resources of the policies that prove a Cerbos fit."""

@@ -12,7 +12,7 @@ from purposegate.cli import purposegate
 from purposegate.decision.bundle import policies_digest
 
 SHIPPED = Path(__file__).parents[3] / "policies"
-PERSON = "cerbos/resource_policies/person.yaml"
+RECORD = "cerbos/resource_policies/record.yaml"
 STANDING = "cerbos/derived_roles/standing.yaml"
 WEIGHING = "cerbos/variables/weighing.yaml"
 
@@ -60,31 +60,31 @@ STOP = """{"reason": "stop-check", "obligations": ["flag"], "accepts": V.accepte
 
 SLIPS = {
     "an unknown purpose family": Slip(
-        PERSON, RESPOND, RESPOND.replace("respond", "respnd"), '"respnd" in', "resourcePolicy.rules.0.condition.match.expr",
+        RECORD, RESPOND, RESPOND.replace("respond", "respnd"), '"respnd" in', "resourcePolicy.rules.0.condition.match.expr",
         "purpose_family: a purpose of purposes.yaml, parent or leaf",
     ),
     "an unknown purpose in a list": Slip(
-        PERSON, '"custody", "prosecute"', '"custody", "prosecution"', "expr: |-",
+        RECORD, '"custody", "prosecute"', '"custody", "prosecution"', "expr: |-",
         "resourcePolicy.rules.3.condition.match.expr", "purpose_family: a purpose of purposes.yaml",
     ),
     "a parent where only leaves are declared": Slip(
-        PERSON, RESPOND, 'expr: R.attr.purpose == "respond"', 'purpose == "respond"',
+        RECORD, RESPOND, 'expr: R.attr.purpose == "respond"', 'purpose == "respond"',
         "resourcePolicy.rules.0.condition.match.expr", "purpose: a purpose of purposes.yaml that can be declared",
     ),
     "the beginning of a purpose": Slip(
-        PERSON, RESPOND, 'expr: R.attr.purpose.startsWith("respond.")', "startsWith",
+        RECORD, RESPOND, 'expr: R.attr.purpose.startsWith("respond.")', "startsWith",
         "resourcePolicy.rules.0.condition.match.expr", "compare parents with purpose_family",
     ),
     "a purpose by index": Slip(
-        PERSON, RESPOND, "expr: request.resource.attr[\"purpose\"] == 'stop.persn'", "stop.persn",
+        RECORD, RESPOND, "expr: request.resource.attr[\"purpose\"] == 'stop.persn'", "stop.persn",
         "resourcePolicy.rules.0.condition.match.expr", "purpose: a purpose of purposes.yaml",
     ),
     "an unknown relation compared": Slip(
-        PERSON, SELF, SELF.replace("self", "selves"), 'conflict == "selves"',
+        RECORD, SELF, SELF.replace("self", "selves"), 'conflict == "selves"',
         "resourcePolicy.rules.9.condition.match.expr", "conflict: a relation of conflicts.yaml, or none",
     ),
     "an unknown relation accepted": Slip(
-        PERSON, STOP, STOP.replace("V.accepted_by_default", '["neighbor"]'), "ruleActivated",
+        RECORD, STOP, STOP.replace("V.accepted_by_default", '["neighbor"]'), "ruleActivated",
         "resourcePolicy.rules.1.output.when.ruleActivated", "accepts: relations of conflicts.yaml",
     ),
     "an unknown relation accepted by a variable": Slip(
@@ -93,11 +93,11 @@ SLIPS = {
         "exportVariables.definitions.accepted_on_incident", "accepts: relations of conflicts.yaml",
     ),
     "an unknown field masked": Slip(
-        PERSON, STOP, STOP.replace('"accepts"', '"mask": ["adress"], "accepts"'), "ruleActivated",
-        "resourcePolicy.rules.1.output.when.ruleActivated", "mask: columns or masks of person in records.yaml: address,",
+        RECORD, STOP, STOP.replace('"accepts"', '"mask": ["adress"], "accepts"'), "ruleActivated",
+        "resourcePolicy.rules.1.output.when.ruleActivated", "mask: columns or masks of a kind in records.yaml: address,",
     ),
     "an unknown role": Slip(
-        PERSON, "      derivedRoles: [patrolling]", "      derivedRoles: [patrolling]\n      roles: [oficer]", "oficer",
+        RECORD, "      derivedRoles: [patrolling]", "      derivedRoles: [patrolling]\n      roles: [oficer]", "oficer",
         "resourcePolicy.rules.1.roles.0", "a role of purposes.yaml: control_room, custody_officer",
     ),
     "an unknown parent role": Slip(
@@ -105,13 +105,15 @@ SLIPS = {
         "oficer", "derivedRoles.definitions.1.parentRoles.0", "a role of purposes.yaml",
     ),
     "an unknown role in a condition": Slip(
-        PERSON, EXPORT, "expr: '\"disclosure\" in P.roles'", '"disclosure" in',
+        RECORD, EXPORT, "expr: '\"disclosure\" in P.roles'", '"disclosure" in',
         "resourcePolicy.rules.4.condition.match.all.of.1.expr", "roles: a role of purposes.yaml",
     ),
-    "a record kind without a policy": Slip(
-        "records.yaml", "kinds:\n  person:\n", "kinds:\n  vehicle:\n    id: {column: plate, codec: tilde, pattern: '[A-Z0-9]{2,8}'}\n"
-        "    columns: [plate]\n    subjects: [{plates: [plate]}]\n  person:\n",
-        "  vehicle:", "kinds.vehicle", "a resource policy for this kind",
+    "no policy for records": Slip(
+        RECORD, "  resource: record\n", "  resource: person\n", "resource: person", "resourcePolicy.resource", "want `record`",
+    ),
+    "a kind of record that nobody maps": Slip(
+        RECORD, EXPORT, 'expr: R.attr.kind == "vehicle"', '"vehicle"', "resourcePolicy.rules.4.condition.match.all.of.1.expr",
+        "kind: a record kind of records.yaml",
     ),
     "a broken catalogue": Slip(
         "purposes.yaml", "roles: [vetting_officer]", "roles: [veting_officer]", "veting_officer",
@@ -129,20 +131,20 @@ SLIPS = {
         "want integer",
     ),
     "a rule that Cerbos cannot compile": Slip(
-        PERSON, RESPOND, "expr: '\"respond\" inn R.attr.purpose_family'", "inn", "resourcePolicy.rules[0].condition",
+        RECORD, RESPOND, "expr: '\"respond\" inn R.attr.purpose_family'", "inn", "resourcePolicy.rules[0].condition",
         "Invalid expression",
     ),
     "a policy whose tests fail": Slip(
-        PERSON, "derivedRoles: [attending]\n      condition:\n        match:\n          " + RESPOND,
+        RECORD, "derivedRoles: [attending]\n      condition:\n        match:\n          " + RESPOND,
         "derivedRoles: [patrolling]\n      condition:\n        match:\n          " + RESPOND,
         "", "an incident is attended on duty", "expected EFFECT_DENY, got EFFECT_ALLOW",
     ),
     "a deny rule for one role": Slip(
-        PERSON, 'effect: EFFECT_DENY\n      roles: ["*"]', "effect: EFFECT_DENY\n      roles: [officer]", "EFFECT_DENY",
+        RECORD, 'effect: EFFECT_DENY\n      roles: ["*"]', "effect: EFFECT_DENY\n      roles: [officer]", "EFFECT_DENY",
         "resourcePolicy.rules.7.effect", "a deny rule wants roles",
     ),
     "a policy that reads the clock": Slip(
-        PERSON, EXPORT, "expr: now().getHours() > 6", "now()", "resourcePolicy.rules.4.condition.match.all.of.1.expr",
+        RECORD, EXPORT, "expr: now().getHours() > 6", "now()", "resourcePolicy.rules.4.condition.match.all.of.1.expr",
         "no policy reads the clock",
     ),
 }  # fmt: skip
@@ -210,7 +212,7 @@ def test_missing_cerbos_policies_are_named(policies: Path) -> None:
 
 def test_words_in_constants_are_named_at_the_constant(policies: Path) -> None:
     """A purpose that a rule compares through a constant is as dead as one in the rule itself."""
-    person = policies / PERSON
+    person = policies / RECORD
     text = person.read_text(encoding="utf-8").replace(RESPOND, "expr: R.attr.purpose in C.urgent")
     person.write_text(
         text.replace(
@@ -229,7 +231,7 @@ def test_words_in_constants_are_named_at_the_constant(policies: Path) -> None:
 
 def test_words_of_other_attributes_are_left_alone(policies: Path) -> None:
     """A word compared with another attribute in the same expression is not taken for a purpose or a relation."""
-    person = policies / PERSON
+    person = policies / RECORD
     both = 'expr: (\'"respond" in R.attr.purpose_family && R.attr.ref_state == "assigned"\')'
     both = both.replace("('", "'").replace("')", "'")
     person.write_text(person.read_text(encoding="utf-8").replace(RESPOND, both), encoding="utf-8")

@@ -14,7 +14,7 @@ from purposegate.purposes.catalogue import load as load_catalogue
 
 ROOT = Path(__file__).parents[3]
 EVERY = ["eu-led", "uk-dpa", "uk-duaa"]
-PERSON = "cerbos/resource_policies/person.yaml"
+RECORD = "cerbos/resource_policies/record.yaml"
 
 
 @pytest.fixture
@@ -85,9 +85,9 @@ def test_american_law_wants_codes_and_the_agency(home: Path) -> None:
 def test_export_to_nobody_named_is_found(home: Path) -> None:
     """A rule that exports must demand a recipient, plainly and not as one of several ways."""
     named = 'expr: R.attr.recipient == "named"'
-    spoil(home, PERSON, named, "expr: R.attr.on_duty")
+    spoil(home, RECORD, named, "expr: R.attr.on_duty")
 
-    assert [("person.yaml", "resourcePolicy.rules.4.actions")] == found(home, regime=["uk-duaa"])
+    assert [("record.yaml", "resourcePolicy.rules.4.actions")] == found(home, regime=["uk-duaa"])
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ def test_a_fit_pdp_is_told_with_its_digest() -> None:
 def test_a_missing_binary_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing to be found: the npm package and its version are named, the policies are still told, exit code 1."""
     monkeypatch.setenv("PATH", str(tmp_path))
-    write(tmp_path / "policies", {"a.yaml": policy("person", rule("open", "ALLOW"))})
+    write(tmp_path / "policies", {"a.yaml": policy("record", rule("open", "ALLOW"))})
     done = run("--policies", str(tmp_path / "policies"))
 
     assert 1 == done.exit_code

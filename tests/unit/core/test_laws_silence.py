@@ -115,9 +115,9 @@ async def test_a_fault_at_any_seam_releases_nothing(
         (),
         (Answer(allowed=False),) * 9,
         (Answer(allowed="yes"),) * 3,  # type: ignore[arg-type]
-        (Answer(allowed=True, outputs=(Output("resource.person.vdefault#x", {"obligations": ["approve"]}),)),)
+        (Answer(allowed=True, outputs=(Output("resource.record.vdefault#x", {"obligations": ["approve"]}),)),)
         * 3,
-        (Answer(allowed=True, outputs=(Output("resource.person.vdefault#x", {"surprise": 1}),)),) * 3,
+        (Answer(allowed=True, outputs=(Output("resource.record.vdefault#x", {"surprise": 1}),)),) * 3,
     ],
 )
 async def test_a_malformed_answer_of_the_pdp_releases_nothing(

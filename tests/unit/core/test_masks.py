@@ -15,7 +15,7 @@ from purposegate.reasons import Reason
 
 pytestmark = pytest.mark.anyio
 
-HIDES_BIRTH = Output("resource.person.vdefault#casework", {"mask": ["born"]})
+HIDES_BIRTH = Output("resource.record.vdefault#casework", {"mask": ["born"]})
 BORN_IN = "/people/person.json?date_of_birth__startswith=19"
 
 

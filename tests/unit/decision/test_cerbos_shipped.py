@@ -253,7 +253,7 @@ def spots(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 
 def losses() -> list[tuple[str, tuple[Any, ...]]]:
-    files = ("resource_policies/person.yaml", "derived_roles/standing.yaml")
+    files = ("resource_policies/record.yaml", "derived_roles/standing.yaml")
     return [(file, spot) for file in files for spot in spots(load(POLICIES / file))]
 
 

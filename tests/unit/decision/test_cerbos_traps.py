@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from cerbos_world import CERBOS, USUAL, foreign_cerbos, policy, rule, write
-from purposegate.decision import ManagedDecider, RemoteDecider
+from purposegate.decision import ManagedDecider, RemoteDecider, messages
 from purposegate.decision.bundle import canary_files
+from purposegate.decision.vocabulary import RESOURCE
 from purposegate.errors import PdpOutage
 from purposegate.judge import judge
 from purposegate.model import Answer, Obligation, Outcome, Question, Ruling
@@ -17,7 +18,7 @@ from purposegate.reasons import Reason
 
 pytestmark = pytest.mark.anyio
 
-TRAP = replace(USUAL, kind="trap")
+TRAP = USUAL
 
 RULES = (
     rule(
@@ -44,7 +45,7 @@ RULES = (
 
 @pytest.fixture(scope="module")
 def trapped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ManagedDecider]:
-    directory = write(tmp_path_factory.mktemp("traps"), {"trap.yaml": policy("trap", *RULES)})
+    directory = write(tmp_path_factory.mktemp("traps"), {"trap.yaml": policy(RESOURCE, *RULES)})
     decider = ManagedDecider(directory, binary=CERBOS, deadline_s=5.0)
     asyncio.run(decider.start())
     yield decider
@@ -103,7 +104,7 @@ async def test_outputs_of_a_losing_rule_release_nothing(trapped: ManagedDecider)
     """Cerbos returns the outputs of an allow rule that a deny rule beat; the answer is still a refusal."""
     ruling = await ask(trapped, replace(TRAP, action="search"))
 
-    assert {"resource.trap.vdefault#loses", "resource.trap.vdefault#wins"} == {
+    assert {"resource.record.vdefault#loses", "resource.record.vdefault#wins"} == {
         output.src for output in ruling.answers[0].outputs
     }
     assert (Reason.POLICY_REFUSED,) == weigh(ruling).reasons
@@ -132,11 +133,22 @@ async def test_questions_about_one_record_get_their_own_answers(
     ]
 
 
-async def test_a_kind_without_policy_is_refused(trapped: ManagedDecider) -> None:
-    """Cerbos answers a kind it has no policy for as refused, with no output."""
-    ruling = await ask(trapped, replace(TRAP, kind="vehicle"))
+async def test_a_resource_without_policy_is_refused(
+    trapped: ManagedDecider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cerbos answers a resource it has no policy for as refused, with no output."""
+    monkeypatch.setattr(messages, "RESOURCE", "elsewhere")
+    ruling = await ask(trapped, replace(TRAP, purpose="good"))
 
     assert (Answer(allowed=False),) == ruling.answers
+
+
+@pytest.mark.parametrize("kind", ["person", "vehicle", "a kind that nobody thought of"])
+async def test_every_kind_of_record_is_judged_by_the_one_policy(trapped: ManagedDecider, kind: str) -> None:
+    """What sort of record it is chooses no policy: rules that do not read the kind hold for all."""
+    ruling = await ask(trapped, replace(TRAP, kind=kind), replace(TRAP, kind=kind, purpose="curious"))
+
+    assert [True, False] == [answer.allowed for answer in ruling.answers]
 
 
 async def test_more_questions_than_one_call_carries(trapped: ManagedDecider) -> None:
@@ -196,7 +208,9 @@ async def test_odd_ids_are_answered(trapped: ManagedDecider, text: str) -> None:
     assert ruling.answers[0].allowed
 
 
-async def test_the_loaded_allow_rules_are_known_by_their_src(tmp_path: Path) -> None:
+async def test_the_loaded_allow_rules_are_known_by_their_src(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The names computed from policy files are those the binary gives outputs: odd kinds, nameless rules, both effects."""
     said = '{"reason": "x"}'
     kinds = [
@@ -223,10 +237,13 @@ async def test_the_loaded_allow_rules_are_known_by_their_src(tmp_path: Path) -> 
     decider = ManagedDecider(write(tmp_path, files), binary=CERBOS, deadline_s=5.0)
     await decider.start()
     try:
-        ruling = await ask(decider, *(replace(TRAP, kind=kind) for kind in kinds))
+        given: set[str] = set()
+        for kind in kinds:
+            monkeypatch.setattr(messages, "RESOURCE", kind)
+            ruling = await ask(decider, TRAP)
+            given |= {output.src for answer in ruling.answers for output in answer.outputs}
     finally:
         await decider.aclose()
 
-    given = {output.src for answer in ruling.answers for output in answer.outputs}
     assert ruling.allow_rules == {src for src in given if not src.endswith("#no")}
     assert 2 * len(kinds) == len(ruling.allow_rules)

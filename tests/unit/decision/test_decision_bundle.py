@@ -11,7 +11,7 @@ from cerbos_world import POLICIES, policy, rule, write
 from purposegate.decision import bundle, policies_digest
 from purposegate.errors import PolicyError
 
-OPEN = policy("person", rule("open", "ALLOW"))
+OPEN = policy("record", rule("open", "ALLOW"))
 TREES = st.dictionaries(st.text("ab/", min_size=1, max_size=4), st.binary(max_size=6), max_size=4)
 
 
@@ -71,11 +71,11 @@ def test_a_copy_that_was_cut_short_or_lost_a_file_is_made_anew(tmp_path: Path) -
     read = bundle.read(POLICIES)
     write(tmp_path / f".{read.digest}", {"half": "written"})
     copied = bundle.place(read, tmp_path)
-    (copied / "resource_policies" / "person.yaml").unlink()
+    (copied / "resource_policies" / "record.yaml").unlink()
     again = bundle.place(read, tmp_path)
 
     assert [copied] == list(tmp_path.iterdir())
-    assert (again / "resource_policies" / "person.yaml").is_file()
+    assert (again / "resource_policies" / "record.yaml").is_file()
     assert not (again / "half").exists()
 
 
@@ -145,7 +145,7 @@ def test_too_large_a_file_is_refused(tmp_path: Path) -> None:
 )
 def test_whether_record_ids_are_read(tmp_path: Path, expression: str, reads: bool) -> None:
     """Record ids are sent as soon as any expression could read one."""
-    write(tmp_path, {"a.yaml": policy("person", rule("open", "ALLOW", expr=expression))})
+    write(tmp_path, {"a.yaml": policy("record", rule("open", "ALLOW", expr=expression))})
 
     assert reads is bundle.read(tmp_path).reads_record_ids
 
@@ -157,14 +157,14 @@ def test_allow_rules_are_those_of_enabled_resource_policies(tmp_path: Path) -> N
     write(
         tmp_path,
         {
-            "a.yaml": policy("person", rule("open", "ALLOW"), rule("shut", "DENY"), rule("", "ALLOW"), unmet),
+            "a.yaml": policy("record", rule("open", "ALLOW"), rule("shut", "DENY"), rule("", "ALLOW"), unmet),
             "b.yaml": policy("a-b", shared),
             "c.yaml": policy("a:b", {**shared, "effect": "EFFECT_DENY"}),
             "d.yaml": policy("other", rule("off", "ALLOW")).replace('{"api', '{"disabled": true, "api'),
         },
     )
 
-    assert {"resource.person.vdefault#open", "resource.person.vdefault#rule-003"} == bundle.read(
+    assert {"resource.record.vdefault#open", "resource.record.vdefault#rule-003"} == bundle.read(
         tmp_path
     ).allow_rules
 

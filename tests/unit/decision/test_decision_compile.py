@@ -13,7 +13,7 @@ TESTED = """name: person
 principals:
   one: {id: p-1, roles: [officer]}
 resources:
-  one: {kind: person, id: r-1}
+  one: {kind: record, id: r-1}
 tests:
   - name: viewed
     input: {principals: [one], resources: [one], actions: [view]}
@@ -22,7 +22,7 @@ tests:
         resource: one
         actions: {view: EFFECT_ALLOW}
 """
-OPEN = policy("person", rule("open", "ALLOW"))
+OPEN = policy("record", rule("open", "ALLOW"))
 
 
 def found(tmp_path: Path, **files: str) -> list[tuple[str, int, str]]:
@@ -49,11 +49,11 @@ def test_a_failed_test_is_named(tmp_path: Path) -> None:
 def test_a_failed_output_is_named(tmp_path: Path) -> None:
     """A test whose output differs names the rule."""
     text = TESTED + "        outputs:\n          - action: view\n            expected:\n"
-    text += "              - src: resource.person.vdefault#open\n                val: {reason: x}\n"
+    text += "              - src: resource.record.vdefault#open\n                val: {reason: x}\n"
     ((file, line, expected),) = found(tmp_path, a_test__yaml=text)
 
     assert ("a_test.yaml", 7) == (file, line)
-    assert "resource.person.vdefault#open" in expected
+    assert "resource.record.vdefault#open" in expected
 
 
 @pytest.mark.parametrize(
@@ -82,9 +82,9 @@ def test_policies_without_tests_are_a_finding(tmp_path: Path) -> None:
     ("text", "line"),
     [
         ("apiVersion: api.cerbos.dev/v1\nresourcePolicy: [\n", 2),
-        (policy("person", rule("open", "ALLOW", expr="R.attr.x ==")), 1),
-        (policy("person", rule("open", "MAYBE")), 1),
-        (policy("person", rule("open", "ALLOW"), importDerivedRoles=["nowhere"]), 1),
+        (policy("record", rule("open", "ALLOW", expr="R.attr.x ==")), 1),
+        (policy("record", rule("open", "MAYBE")), 1),
+        (policy("record", rule("open", "ALLOW"), importDerivedRoles=["nowhere"]), 1),
         (OPEN.replace('"resource"', '"resauce"'), 1),
     ],
     ids=["yaml", "cel", "effect", "import", "key"],
@@ -114,7 +114,7 @@ def test_tests_that_do_not_load_are_named(tmp_path: Path) -> None:
 
 def test_tests_are_strict(tmp_path: Path) -> None:
     """Tests run under strict evaluation, as the server does: a deny rule that errs denies."""
-    erring = policy("person", rule("open", "ALLOW"), rule("errs", "DENY", expr='R.attr.never_sent == "x"'))
+    erring = policy("record", rule("open", "ALLOW"), rule("errs", "DENY", expr='R.attr.never_sent == "x"'))
 
     assert "got EFFECT_DENY" in found(tmp_path, a__yaml=erring)[0][2]
 

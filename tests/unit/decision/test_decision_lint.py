@@ -30,7 +30,7 @@ def faults(tmp_path: Path, text: str, **more: str) -> list[Finding]:
 def told(tmp_path: Path, *rules: dict[str, Any], **more: Any) -> list[str]:
     """What the linter expects of a policy with these rules."""
     return [
-        one.expected for one in faults(tmp_path, policy("person", *rules, **{"schemas": SCHEMAS, **more}))
+        one.expected for one in faults(tmp_path, policy("record", *rules, **{"schemas": SCHEMAS, **more}))
     ]
 
 
@@ -43,7 +43,7 @@ def told(tmp_path: Path, *rules: dict[str, Any], **more: Any) -> list[str]:
         'P.id == "p-1" || "p-1" != P.id',
         '(R.id == "r") && !(R.id != "s")',
         "P.id == R.id",
-        '"supervisor" in P.roles && R.kind == "person"',
+        '"supervisor" in P.roles && R.attr.kind == "person"',
         'R.attr.purpose_family.exists(step, step.startsWith("now"))',
         '"now()" == R.attr.purpose // now()',
         'R.attr.ref_state == "open"',
@@ -70,6 +70,8 @@ def test_what_may_be_read_passes(tmp_path: Path, expression: str) -> None:
         ("size(R.attr) > 3", "one attribute of the vocabulary, by its name"),
         ("has(R.attr.age)", "not in the vocabulary"),
         ('P == "x"', "one attribute of the vocabulary, by its name"),
+        ('R.kind == "person"', "read R.attr.kind"),
+        ('request.resource.kind == "record"', "read R.attr.kind"),
         ('R.policyVersion == "x"', "one attribute of the vocabulary, by its name"),
         ('request.auxData.jwt.sub == "x"', "nothing outside the vocabulary"),
         ('request == "x"', "nothing outside the vocabulary"),
@@ -102,7 +104,7 @@ def test_expressions_are_found_wherever_they_stand(tmp_path: Path, place: str) -
     match place:
         case "variable":
             text = policy(
-                "person", rule("one", "ALLOW"), schemas=SCHEMAS, variables={"local": {"x": "now() > now()"}}
+                "record", rule("one", "ALLOW"), schemas=SCHEMAS, variables={"local": {"x": "now() > now()"}}
             )
             found = faults(tmp_path, text)
         case "imported":
@@ -119,7 +121,7 @@ def test_expressions_are_found_wherever_they_stand(tmp_path: Path, place: str) -
         case _:
             found = faults(
                 tmp_path,
-                policy("person", rule("one", "ALLOW", output='{"reason": string(now())}'), schemas=SCHEMAS),
+                policy("record", rule("one", "ALLOW", output='{"reason": string(now())}'), schemas=SCHEMAS),
             )
 
     assert found
@@ -161,7 +163,7 @@ def test_a_rule_with_an_output_is_for_every_role(tmp_path: Path, parents: list[s
     ]
     derived = json.dumps({"apiVersion": "v1", "derivedRoles": {"name": "d", "definitions": definitions}})
     found = faults(
-        tmp_path, policy("person", one, schemas=SCHEMAS, importDerivedRoles=["d"]), **{"d.yaml": derived}
+        tmp_path, policy("record", one, schemas=SCHEMAS, importDerivedRoles=["d"]), **{"d.yaml": derived}
     )
 
     assert hidden is any("another role would hide it" in fault.expected for fault in found)
@@ -247,7 +249,8 @@ def test_policies_past_the_resource_policies_are_found(
     [
         ({"scope": "acme"}, "no scope"),
         ({"version": "v2"}, "want `default`"),
-        ({"resource": "purposegate.canary"}, "canaries"),
+        ({"resource": "purposegate.canary"}, "want `record`"),
+        ({"resource": "vehicle"}, "reads R.attr.kind"),
         ({"schemas": {}}, "want schemas.principalSchema.ref"),
         (
             {"schemas": {**SCHEMAS, "resourceSchema": {"ref": "cerbos:///nowhere.json"}}},
@@ -260,7 +263,7 @@ def test_policies_past_the_resource_policies_are_found(
     ],
 )
 def test_policies_no_question_reaches_are_found(tmp_path: Path, more: dict[str, Any], expected: str) -> None:
-    """Scopes and versions that no question asks for, reserved kinds and missing schemas are findings."""
+    """Scopes and versions that no question asks for, other resources and missing schemas are findings."""
     assert any(expected in one for one in told(tmp_path, rule("one", "ALLOW"), **more))
 
 
@@ -282,7 +285,7 @@ def test_what_is_read_must_be_required(tmp_path: Path) -> None:
     found = faults(
         tmp_path,
         policy(
-            "person",
+            "record",
             rule("one", "ALLOW", expr="R.attr.entitled"),
             schemas=SCHEMAS,
             variables={"import": ["e"]},
@@ -302,7 +305,7 @@ def test_findings_name_file_line_and_key(tmp_path: Path) -> None:
         "apiVersion: api.cerbos.dev/v1\n"
         "resourcePolicy:\n"
         "  version: default\n"
-        "  resource: person\n"
+        "  resource: record\n"
         "  schemas:\n"
         "    principalSchema: {ref: cerbos:///p.json}\n"
         "    resourceSchema: {ref: cerbos:///r.json}\n"

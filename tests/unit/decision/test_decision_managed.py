@@ -23,8 +23,8 @@ from purposegate.reasons import Reason
 
 pytestmark = pytest.mark.anyio
 
-OPEN = policy("person", rule("open", "ALLOW"))
-SHUT = policy("person", rule("shut", "DENY"))
+OPEN = policy("record", rule("open", "ALLOW"))
+SHUT = policy("record", rule("shut", "DENY"))
 
 
 def decider(directory: Path, **more: object) -> ManagedDecider:

@@ -45,7 +45,7 @@ async def test_policies_served_under_their_digest_decide(tmp_path: Path) -> None
         await decider.aclose()
 
     digest = bundle.policies_digest(POLICIES)
-    casework = f"resource.person.v{digest}#casework"
+    casework = f"resource.record.v{digest}#casework"
     assert (digest, [True, True, False]) == (ruling.digest, [answer.allowed for answer in ruling.answers])
     assert casework in ruling.allow_rules
     assert {casework: ["colleague"]} == {
@@ -58,7 +58,7 @@ async def test_policies_served_under_their_digest_decide(tmp_path: Path) -> None
 
 async def test_two_sets_of_policies_stand_side_by_side(tmp_path: Path) -> None:
     """A server can hold the old and the new policies; each gate is answered by the set it asks for."""
-    changed = write(tmp_path / "new", {"a.yaml": policy("person", rule("open", "ALLOW"))})
+    changed = write(tmp_path / "new", {"a.yaml": policy("record", rule("open", "ALLOW"))})
     with foreign_cerbos(tmp_path, stamped(tmp_path / "p", POLICIES, changed)) as address:
         decider = RemoteDecider(address, policies_dir=POLICIES, deadline_s=5.0)
         await decider.start()
@@ -75,7 +75,7 @@ async def test_two_sets_of_policies_stand_side_by_side(tmp_path: Path) -> None:
 @pytest.mark.parametrize("policies", [None, POLICIES], ids=["not-asked", "not-served"])
 async def test_policies_nobody_vouches_for_are_unverified(tmp_path: Path, policies: Path | None) -> None:
     """Served under no digest, policies decide as `unverified`, and none of their rules may accept a relation."""
-    served = write(tmp_path / "p", {"a.yaml": policy("person", rule("open", "ALLOW"))})
+    served = write(tmp_path / "p", {"a.yaml": policy("record", rule("open", "ALLOW"))})
     with foreign_cerbos(tmp_path, stamped(served)) as address:
         decider = RemoteDecider(address, policies_dir=policies, deadline_s=5.0)
         await decider.start()
@@ -87,7 +87,7 @@ async def test_policies_nobody_vouches_for_are_unverified(tmp_path: Path, polici
 
 async def test_a_server_without_canaries_is_unfit(tmp_path: Path) -> None:
     """What cannot be proved is not used; the error says how to serve the canaries."""
-    served = write(tmp_path / "p", {"a.yaml": policy("person", rule("open", "ALLOW"))})
+    served = write(tmp_path / "p", {"a.yaml": policy("record", rule("open", "ALLOW"))})
     with (
         foreign_cerbos(tmp_path, served) as address,
         pytest.raises(PdpOutage, match="purposegate pdp --stamp"),

@@ -22,14 +22,14 @@ def test_the_page_has_a_row_for_every_word() -> None:
     """Each attribute that is sent and each key of an output has its row, and there is no row for anything else."""
     named = {f"P.attr.{name}" for name in PRINCIPAL_ATTRS} | {f"R.attr.{name}" for name in RECORD_ATTRS}
 
-    assert named | {"P.id", "P.roles", "R.id", "R.kind"} | OUTPUT_KEYS == set(ROWS)
+    assert named | {"P.id", "P.roles", "R.id"} | OUTPUT_KEYS == set(ROWS)
 
 
 def test_the_page_lists_the_words_of_each_attribute() -> None:
     """Where a schema closes an attribute's words, the page lists those and no others."""
     closed = {
         f"{letter}.attr.{name}": set(map(str, words))
-        for letter, properties in (("P", schema("principal")), ("R", schema("person")))
+        for letter, properties in (("P", schema("principal")), ("R", schema("record")))
         for name, value in properties.items()
         if isinstance(words := {**value, **value.get("items", {})}.get("enum"), list)
     }
@@ -41,4 +41,4 @@ def test_the_page_lists_the_words_of_each_attribute() -> None:
 
 def test_the_shipped_schemas_require_the_whole_vocabulary() -> None:
     """The schemas know and require exactly what is sent."""
-    assert (set(PRINCIPAL_ATTRS), set(RECORD_ATTRS)) == (set(schema("principal")), set(schema("person")))
+    assert (set(PRINCIPAL_ATTRS), set(RECORD_ATTRS)) == (set(schema("principal")), set(schema("record")))
