@@ -76,16 +76,29 @@ class Handwritten:
         headers = dict(scope["headers"])
         purpose = headers.get(b"access-purpose", b"").partition(b";")[0].decode() or "none"
         who, principal, record = headers.get(b"x-principal", b"nobody").decode(), Struct(), Struct()
-        principal.update({"unit": "cid", "tenure": "settled", "on_duty": True})
+        principal.update(
+            {
+                "unit": "cid",
+                "tenure": "settled",
+                "on_duty": True,
+                "vetting": "valid",
+                "training": "valid",
+            }
+        )
         record.update(
             {
+                "kind": "person",
                 "purpose": purpose,
                 "purpose_family": [purpose.partition(".")[0], purpose],
                 "entitled": True,
                 "break_glass": False,
                 "ref_state": "assigned",
+                "involvement": "none",
                 "explained_by": [],
                 "repeat": "first",
+                "breadth": "usual",
+                "patterns": [],
+                "challenge": "none",
                 "originator": "none",
                 "recipient": "none",
                 "conflict": "none",
@@ -98,7 +111,7 @@ class Handwritten:
         return await self.cerbos.is_allowed(
             "view",
             engine_pb2.Principal(id=who, roles=["investigator"], attr=principal.fields),
-            engine_pb2.Resource(id=scope["path"], kind="person", attr=record.fields),
+            engine_pb2.Resource(id=scope["path"], kind="record", attr=record.fields),
         )
 
 
