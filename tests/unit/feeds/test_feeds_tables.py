@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from purposegate.conflicts.tables import MAX_CELL, MAX_FINDINGS, Table, parts, read_table, several
 from purposegate.errors import ImportRefused
+from purposegate.feeds.reading import read_table
+from purposegate.feeds.table import MAX_CELL, MAX_FINDINGS, Table, parts, several
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 COLUMNS = ("id", "names", "phones")
@@ -56,7 +57,7 @@ def test_what_spreadsheets_write_is_read(file: Path, prefix: bytes, ending: byte
         (b"id,names\n7,Ann\n", [(1, "(header)")]),
         (b"id,names,phones,note\n7,Ann,,x\n", [(1, "(header)")]),
         (b"id,names,phones,id\n7,Ann,,7\n", [(1, "(header)")]),
-        ("id,names,phones\n7,Ann,\n".encode("utf-16"), [(1, "(header)")]),
+        ("id,names,phones\n7,Ann,\n".encode("utf-16"), [(1, "(file)")]),
         (b"id,names,phones\n7,Ann\n8,Bob,,\n", [(2, "(row)"), (3, "(row)")]),
         (b"id,names,phones\n7,Zo\xeb,\n8,Bob,\xff\n", [(2, "names"), (3, "phones")]),
         (b"id,names,phones\n7,=HYPERLINK(1),\n8,@x,\n9,-1,\n", [(2, "names"), (3, "names"), (4, "names")]),
