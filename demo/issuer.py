@@ -3,6 +3,7 @@
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet
@@ -22,8 +23,8 @@ class DemoIssuer:
         """The public key set that purposegate.yaml names."""
         path.write_text(json.dumps(KeySet([self._key]).as_dict(private=False)), encoding="utf-8")
 
-    def token(self, staff_id: str, *roles: str) -> str:
-        """A signed token for one person, good for fifteen minutes."""
+    def token(self, staff_id: str, *roles: str, **more: Any) -> str:
+        """A signed token for one person, good for fifteen minutes; `more` are further claims."""
         now = int(time.time())
         claims = {
             "iss": ISSUER,
@@ -32,5 +33,6 @@ class DemoIssuer:
             "roles": list(roles),
             "iat": now,
             "exp": now + LIFETIME_S,
+            **more,
         }
         return jwt.encode({"alg": "ES256", "kid": "demo"}, claims, self._key)

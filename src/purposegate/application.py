@@ -227,6 +227,8 @@ def _identity(settings: Settings) -> BearerJwt:
         roles=jwt.roles,
         id_claim=jwt.id_claim,
         roles_claim=jwt.roles_claim,
+        service_claim=jwt.service_claim,
+        service_values=jwt.service_values,
         leeway_s=jwt.leeway_s,
     )
 

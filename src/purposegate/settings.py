@@ -83,6 +83,8 @@ class JwtSettings:
     jwks: Path | str
     id_claim: str
     roles_claim: str
+    service_claim: str
+    service_values: frozenset[str]
     leeway_s: int
     roles: Mapping[str, str]
 
@@ -191,6 +193,8 @@ def _jwt(content: Mapping[str, Any], home: Path) -> JwtSettings:
         jwks=jwks if "://" in jwks else home / jwks,
         id_claim=jwt.get("id_claim", "sub"),
         roles_claim=jwt.get("roles_claim", "roles"),
+        service_claim=jwt.get("service", {}).get("claim", ""),
+        service_values=frozenset(jwt.get("service", {}).get("values", ())),
         leeway_s=jwt.get("leeway_s", 30),
         roles=dict(content["roles"]),
     )

@@ -3,6 +3,7 @@
 The token proves an id and names roles; unit, tenure and duty come from the force's facts, never from the token.
 """
 
+import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from joserfc.jwk import KeySet
 
 from purposegate.errors import IdentityRefused, Outage, SettingsError
 from purposegate.exchange import Request
-from purposegate.model import Principal
+from purposegate.model import Login, Principal
 from purposegate.reasons import Reason
 
 MAX_TOKEN_BYTES = 16 * 1024
@@ -108,7 +109,10 @@ def _key_set(text: bytes) -> KeySet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BearerJwt:
-    """Reads a principal from `Authorization: Bearer`. `roles` maps the issuer's role names to the force's own."""
+    """Reads a principal from `Authorization: Bearer`. `roles` maps the issuer's role names to the force's own.
+
+    A token whose `service_claim` holds one of `service_values` is a service's, whatever the directory says.
+    """
 
     issuer: str
     audience: str
@@ -117,6 +121,8 @@ class BearerJwt:
     roles: Mapping[str, str]
     id_claim: str = "sub"
     roles_claim: str = "roles"
+    service_claim: str = ""
+    service_values: frozenset[str] = frozenset()
     leeway_s: int = 30
     clock: Callable[[], float] = time.time
 
@@ -129,7 +135,8 @@ class BearerJwt:
 
     async def __call__(self, request: Request) -> Principal:
         """The principal. Raises `IdentityRefused`, or `Outage` when the keys cannot be had."""
-        return self._principal(await self._claims(_bearer(request)))
+        token = _bearer(request)
+        return self._principal(await self._claims(token), token)
 
     async def _claims(self, token: str) -> Mapping[str, Any]:
         fault: Exception | None = None
@@ -157,7 +164,7 @@ class BearerJwt:
         except (JoseError, ValueError, TypeError) as error:
             raise IdentityRefused(Reason.IDENTITY_INVALID) from error
 
-    def _principal(self, claims: Mapping[str, Any]) -> Principal:
+    def _principal(self, claims: Mapping[str, Any], token: str) -> Principal:
         identity, named = claims.get(self.id_claim), claims.get(self.roles_claim, [])
         well_formed = (
             isinstance(identity, str)
@@ -169,7 +176,21 @@ class BearerJwt:
         if not well_formed:
             raise IdentityRefused(Reason.IDENTITY_INVALID)
         return Principal(
-            id=str(identity), roles=tuple(sorted({self.roles[name] for name in named if name in self.roles}))
+            id=str(identity),
+            roles=tuple(sorted({self.roles[name] for name in named if name in self.roles})),
+            login=self._login(claims, token),
+        )
+
+    def _login(self, claims: Mapping[str, Any], token: str) -> Login:
+        """Which sign-in this is: the issuer's `sid` (OpenID Connect Session Management 1.0), or else the token itself."""
+        sid, issued_at, sort = claims.get("sid"), claims.get("iat"), claims.get(self.service_claim)
+        signed_in = f"sid {sid}" if isinstance(sid, str) and sid else f"token {token}"
+        return Login(
+            session=hashlib.sha256(signed_in.encode()).hexdigest(),
+            is_service=isinstance(sort, str) and sort in self.service_values,
+            issued_at=int(issued_at) if isinstance(issued_at, int | float) else 0,
+            audience=self.audience,
+            authorization_details=claims.get("authorization_details"),
         )
 
 

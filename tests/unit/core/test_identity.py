@@ -248,3 +248,57 @@ def test_keys_over_plain_http_are_refused_in_settings(url: str) -> None:
     """Keys that anybody on the way can change prove nothing; only this machine itself is trusted."""
     with pytest.raises(SettingsError):
         KeyUrl(url)
+
+
+async def test_one_sign_in_keeps_its_login_over_new_tokens(identify: BearerJwt) -> None:
+    """Tokens with one `sid` are one login; another `sid`, or none and another token, is another; none shows the `sid`."""
+    first, again, other = [
+        (await identify(bearer(signed(sid=sid, jti=str(number))))).login.session
+        for number, sid in enumerate(("night-shift", "night-shift", "day-shift"))
+    ]
+    bare = [(await identify(bearer(signed(jti=jti)))).login.session for jti in ("1", "2")]
+
+    assert first == again
+    assert 4 == len({first, other, *bare})
+    assert not any("shift" in session for session in (first, other))
+
+
+async def test_a_sign_in_cannot_pose_as_a_token(identify: BearerJwt) -> None:
+    """A `sid` that is another login's whole token is a login of its own."""
+    token = signed()
+    posing = await identify(bearer(signed(sid=token)))
+
+    assert (await identify(bearer(token))).login.session != posing.login.session
+
+
+async def test_a_principal_is_one_over_all_logins(identify: BearerJwt) -> None:
+    """Two logins of one person are one principal, whose login stands in no text of it."""
+    one, two = [await identify(bearer(signed(sid=sid))) for sid in ("a", "b")]
+
+    assert one == two
+    assert one.login.session not in repr(one)
+
+
+@pytest.mark.parametrize(
+    ("sort", "expected"),
+    [("app", True), ("user", False), (None, False), (["app"], False), (True, False)],
+    ids=["app", "user", "no claim", "a list", "a boolean"],
+)
+async def test_a_token_says_that_a_service_asks(key_file: Path, sort: Any, expected: bool) -> None:
+    """Only the named claim with one of the named texts makes a service."""
+    identify = BearerJwt(
+        issuer="https://id.example",
+        audience="records",
+        algorithms=("ES256",),
+        keys=KeyFile(key_file),
+        roles={},
+        service_claim="idtyp",
+        service_values=frozenset({"app"}),
+    )
+
+    assert expected is (await identify(bearer(signed(idtyp=sort)))).login.is_service
+
+
+async def test_without_a_claim_named_nobody_is_a_service(identify: BearerJwt) -> None:
+    """No setting, no service: a token cannot bring a claim of its own choice."""
+    assert not (await identify(bearer(signed(**{"": "app"})))).login.is_service
