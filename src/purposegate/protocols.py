@@ -331,6 +331,10 @@ class Catalogue(Protocol):
         """The purpose declared, if the declaration has all it requires. Raises `DeclarationRefused`."""
         ...
 
+    def named(self, code: str) -> Purpose | None:
+        """The purpose of this code, or None where none can be declared by it."""
+        ...
+
     def open_to(self, principal: Principal) -> Sequence[Purpose]:
         """What this principal could declare."""
         ...

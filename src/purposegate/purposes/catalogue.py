@@ -52,6 +52,10 @@ class PurposeCatalogue:
             raise DeclarationRefused(faults[0][0], " ".join(sentence for _, sentence in faults))
         return purpose
 
+    def named(self, code: str) -> CataloguePurpose | None:
+        """The purpose of this code, or None where none can be declared by it."""
+        return self.purposes.get(code)
+
     def open_to(self, principal: Principal) -> tuple[CataloguePurpose, ...]:
         """What this principal could declare, in the catalogue's order."""
         return tuple(purpose for purpose in self.purposes.values() if purpose.entitles(principal))

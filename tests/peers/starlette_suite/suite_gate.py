@@ -121,6 +121,9 @@ class OnePurpose:
     def accept(self, declaration: Declaration) -> Testing:
         return Testing()
 
+    def named(self, code: str) -> Testing:
+        return Testing()
+
     def offered(self, principal: Principal) -> list[dict[str, Any]]:
         return []
 
