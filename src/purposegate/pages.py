@@ -134,6 +134,9 @@ class Page:
             raise ValueError(f"{self.template}: want a method of {', '.join(sorted(METHODS))}")
         if not _TEMPLATE.fullmatch(self.template):
             raise ValueError(f"{self.template}: want segments of letters, digits and ._-, or {{name}}")
+        names = [part for part in self.segments if part.startswith("{")]
+        if len(set(names)) < len(names):
+            raise ValueError(f"{self.template}: want each name once")
         if self.changes and self.who is Who.ANYBODY:
             raise ValueError(f"{self.template}: what changes something needs to know who asks")
 
