@@ -1,0 +1,205 @@
+"""What explains a lookup: the named paths of facts.yaml, from the principal over links to the record, each with its windows.
+
+`principal -assigned-> case -involves-> record` reads: somebody assigned to a case that involves the record. An arrow may point
+either way; the thing between two arrows is a kind, or `reference` for any task, case, incident or operation; the last is
+`record`, or `record:vehicle` for records of one kind. A path has at most four arrows, so a cycle of links ends by itself.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from purposegate import documents
+from purposegate.documents import Document
+from purposegate.errors import Finding, PolicyError
+from purposegate.facts.links import is_reference, kind_of
+
+MOST_HOPS = 4
+PRINCIPAL = "principal"
+RECORD = "record"
+REFERENCE = "reference"
+"""Any kind of work: a task, case, incident, operation."""
+
+_ARROW = re.compile(r"-(?P<to>[a-z][a-z0-9-]{0,39})->|<-(?P<back>[a-z][a-z0-9-]{0,39})-", re.ASCII)
+_KIND = re.compile(r"[a-z][a-z0-9-]{0,39}", re.ASCII)
+_LAST = re.compile(r"record(:[a-z][a-z0-9-]{0,39})?", re.ASCII)
+_DURATION = re.compile(r"P(?:(\d{1,4})D)?(?:T(?:(\d{1,4})H)?(?:(\d{1,4})M)?)?", re.ASCII)
+_SECONDS = (86_400, 3_600, 60)
+GRAMMAR = (
+    "principal -relation-> kind ... record, with one to four arrows such as `-assigned->` or `<-keeps-`,"
+    " and `record` or `record:kind` at its end alone"
+)
+
+
+def flipped(relation: str) -> str:
+    """The same link seen from its other end."""
+    return ("<" if relation[0] == ">" else ">") + relation[1:]
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """One arrow: the signed relation from the principal's side, what it leads to, and how long it counts after its end."""
+
+    relation: str
+    kind: str
+    within: int = 0
+
+    def leads_to(self, name: str) -> bool:
+        """Whether a node is of the kind that this arrow leads to."""
+        if self.kind == REFERENCE:
+            return is_reference(name)
+        return self.kind in ("", kind_of(name))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Template:
+    """One named path, the principal's own arrow first. `is_remembered`: that it held once counts as involvement."""
+
+    name: str
+    hops: tuple[Hop, ...]
+    only_declared: bool = False
+    is_remembered: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explanations:
+    """The part `explanations` of facts.yaml. Durations are in seconds."""
+
+    templates: tuple[Template, ...]
+    assigned: frozenset[str] = frozenset({"assigned"})
+    updated: frozenset[str] = frozenset({"updated"})
+    involving: frozenset[str] = frozenset({"involves"})
+    reopened_for: int = 0
+
+    def to_read(self, name: str) -> Sequence[str]:
+        """The signed relations by which a path goes on from this node towards the principal, or to work that involves it."""
+        kind = kind_of(name)
+        if kind not in self._to_read:
+            found = {
+                flipped(hop.relation)
+                for template in self.templates
+                for hop in template.hops[1:]
+                if hop.leads_to(name)
+            }
+            found |= {f"<{relation}" for relation in self.involving}
+            self._to_read[kind] = tuple(sorted(found))
+        return self._to_read[kind]
+
+    def own(self, name: str) -> Sequence[str]:
+        """The signed relations that the principal may have to this node: those that paths begin with, and work on it."""
+        kind = kind_of(name)
+        if kind not in self._own:
+            found = {one.hops[0].relation for one in self.templates if one.hops[0].leads_to(name)}
+            found |= {f">{relation}" for relation in self.updated}
+            if is_reference(name):
+                found |= {f">{relation}" for relation in self.assigned}
+            self._own[kind] = tuple(sorted(found))
+        return self._own[kind]
+
+    @cached_property
+    def _to_read(self) -> dict[str, Sequence[str]]:
+        return {}
+
+    @cached_property
+    def _own(self) -> dict[str, Sequence[str]]:
+        return {}
+
+
+DECLARED_ONLY = Explanations(
+    templates=(
+        Template(
+            name="reference-involves-record",
+            hops=(Hop(">assigned", REFERENCE), Hop(">involves", "")),
+            only_declared=True,
+        ),
+    )
+)
+"""What a facts.yaml without `explanations` means: the declared reference, assigned to the principal, names the record."""
+
+
+def load(path: Path) -> Explanations:
+    """Read the explanations of facts.yaml. Raises `PolicyError` with every fault found, by file and line."""
+    document = documents.read(path, "facts")
+    if "explanations" not in document.content:
+        return DECLARED_ONLY
+    content = document.content["explanations"]
+    faults: list[Finding] = []
+    templates = [
+        _template(document, str(name), given, faults) for name, given in content["templates"].items()
+    ]
+    work = content.get("work", {})
+    reopened = content.get("reopened_for", "P0D")
+    loaded = Explanations(
+        templates=tuple(filter(None, templates)),
+        assigned=frozenset(map(str, work.get("assigned", ["assigned"]))),
+        updated=frozenset(map(str, work.get("updated", ["updated"]))),
+        involving=frozenset(map(str, work.get("involving", ["involves"]))),
+        reopened_for=_duration(document, ["explanations", "reopened_for"], reopened, faults),
+    )
+    if faults:
+        raise PolicyError(faults)
+    return loaded
+
+
+def read_duration(text: str) -> int:
+    """Seconds of a duration in ISO 8601's days, hours and minutes: `P14D`, `PT12H`, `P1DT6H`. Raises ValueError."""
+    found = _DURATION.fullmatch(text)
+    if not found or not any(found.groups()) or text.endswith("T"):
+        raise ValueError
+    return sum(int(part or 0) * size for part, size in zip(found.groups(), _SECONDS, strict=True))
+
+
+def _duration(document: Document, keys: Sequence[str], text: str, faults: list[Finding]) -> int:
+    try:
+        return read_duration(text)
+    except ValueError:
+        faults.append(document.finding(keys, "a duration in days, hours, minutes: P14D, PT12H, P1DT6H"))
+        return 0
+
+
+def _template(
+    document: Document, name: str, given: Mapping[str, Any], faults: list[Finding]
+) -> Template | None:
+    keys = ["explanations", "templates", name]
+    arrows = _arrows(str(given["path"]))
+    if arrows is None:
+        faults.append(document.finding([*keys, "path"], GRAMMAR))
+        return None
+    within = given.get("within", {})
+    if isinstance(within, str):
+        whole = _duration(document, [*keys, "within"], within, faults)
+        windows = {relation[1:]: whole for relation, _ in arrows}
+    else:
+        windows = {
+            str(relation): _duration(document, [*keys, "within", relation], text, faults)
+            for relation, text in within.items()
+        }
+    if strange := windows.keys() - {relation[1:] for relation, _ in arrows}:
+        faults += [
+            document.finding([*keys, "within", one], "a relation of this path") for one in sorted(strange)
+        ]
+    return Template(
+        name=name,
+        hops=tuple(Hop(relation, kind, windows.get(relation[1:], 0)) for relation, kind in arrows),
+        only_declared=bool(given.get("only_declared", False)),
+        is_remembered=bool(given.get("remembered", True)),
+    )
+
+
+def _arrows(path: str) -> list[tuple[str, str]] | None:
+    """The signed relation and the kind that each arrow leads to, the record's last and empty for any; None if it is no path."""
+    words = path.split()
+    if len(words) % 2 == 0 or not 1 <= len(words) // 2 <= MOST_HOPS or words[0] != PRINCIPAL:
+        return None
+    *between, last = words[2::2]
+    arrows = [_ARROW.fullmatch(word) for word in words[1::2]]
+    reserved = {PRINCIPAL, RECORD}
+    if not _LAST.fullmatch(last) or any(not _KIND.fullmatch(one) or one in reserved for one in between):
+        return None
+    if not all(arrows):
+        return None
+    signed = [f">{found['to']}" if found["to"] else f"<{found['back']}" for found in arrows if found]
+    return list(zip(signed, [*between, last.partition(":")[2]], strict=True))

@@ -1,0 +1,91 @@
+"""What links say about a lookup: the force's files and any source of links, searched as one, once for each lookup."""
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+from purposegate.conflicts.dates import Interval
+from purposegate.errors import FactsOutage
+from purposegate.facts.explanations import Explanations
+from purposegate.facts.links import LinkSource, LinkStore, record_node
+from purposegate.facts.links_search import Explained, Walk
+from purposegate.model import Lookup, RecordRef
+from purposegate.reasons import Reason
+
+WALKS_KEPT = 256
+"""Searches kept while their lookups are under way, so that what one stage has read the next does not ask for again."""
+
+LINKS = "links"
+"""What facts.yaml and refusals call every source of links."""
+
+Stores = tuple[LinkStore, ...]
+
+
+class Involvement:
+    """Explanations and evidence of work, by the templates of facts.yaml. Sources beyond the files may be none."""
+
+    def __init__(self, explanations: Explanations, sources: Sequence[LinkSource], max_age: timedelta) -> None:
+        self.explanations = explanations
+        self.sources = tuple(sources)
+        self._max_age = max_age
+        self._walks: OrderedDict[tuple[str, datetime, str], tuple[Stores, Walk]] = OrderedDict()
+
+    async def stores(self, lookup: Lookup, files: LinkStore, *, stale_ok: bool) -> Stores:
+        """The stores that this lookup is searched in. Raises `FactsOutage` (`facts-stale`, `facts-unavailable`).
+
+        With `stale_ok` a source that is gone is left out: it can only have explained.
+        """
+        found: list[LinkStore] = [files]
+        for source in self.sources:
+            try:
+                store = await source.view(lookup.principal.id, lookup.at)
+            except FactsOutage:
+                if not stale_ok:
+                    raise
+                continue
+            if not stale_ok and lookup.at - store.as_of > self._max_age:
+                raise FactsOutage(Reason.FACTS_STALE, f"{source.name}: older than its limit in facts.yaml")
+            found.append(store)
+        return tuple(found)
+
+    def walk(self, lookup: Lookup, stores: Stores, references: Mapping[str, Interval]) -> Walk:
+        """The search of this lookup; the same at each of its stages while the stores are the same."""
+        key = (lookup.id, lookup.at, lookup.principal.id)
+        kept = self._walks.get(key)
+        if kept and len(kept[0]) == len(stores) and all(map(_is, kept[0], stores)):
+            return kept[1]
+        walk = Walk(stores, self.explanations, lookup.principal.id, lookup.at, references=references)
+        self._walks[key] = (stores, walk)
+        while len(self._walks) > WALKS_KEPT:
+            self._walks.popitem(last=False)
+        return walk
+
+    async def explained(
+        self, walk: Walk, lookup: Lookup, records: Sequence[RecordRef], *, stale_ok: bool
+    ) -> tuple[Explained, ...]:
+        """What explains each record, in order. Raises `FactsOutage`; with `stale_ok` nothing is explained then."""
+        try:
+            return await walk.explain(
+                [record_node(record) for record in records],
+                ref=lookup.declaration.ref,
+                grace=lookup.grace_s,
+            )
+        except FactsOutage:
+            if not stale_ok:
+                raise
+            return (Explained(),) * len(records)
+
+    async def last_work(
+        self, walk: Walk, records: Sequence[RecordRef], *, stale_ok: bool
+    ) -> tuple[datetime | None, ...]:
+        """See `ForceFacts.last_work`."""
+        try:
+            return await walk.last_work([record_node(record) for record in records])
+        except FactsOutage:
+            if not stale_ok:
+                raise
+            return (None,) * len(records)
+
+
+def _is(one: object, other: object) -> bool:
+    return one is other
