@@ -4,10 +4,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from purposegate.conflicts.addresses import Place, place
+from purposegate.conflicts.composition import Composer
+from purposegate.conflicts.decisions import Decision
 from purposegate.conflicts.directory import Directory, Staff
 from purposegate.conflicts.people import Person, person
 from purposegate.conflicts.prefilter import Key, Pool, narrow_keys, wide_keys
-from purposegate.conflicts.register import Register, RegisterEntry
+from purposegate.conflicts.register import Entries, RegisterEntry
 from purposegate.conflicts.written import Home
 from purposegate.model import RecordRef, Row
 
@@ -38,12 +40,25 @@ def seen(row: Row) -> Seen:
 class Around:
     """One member of staff with what the register and the directory say of them. Either may know nothing."""
 
-    def __init__(self, entries: Sequence[RegisterEntry], member: Staff | None) -> None:
+    def __init__(
+        self, entries: Sequence[RegisterEntry], member: Staff | None, decisions: Sequence[Decision] = ()
+    ) -> None:
         self._entries = tuple(entries)
         own = [person(member.person)] if member else []
         self._pool = Pool([*(person(entry.person) for entry in entries), *own], wide_keys)
         self.source = f"directory:{member.id}" if member else ""
         self.homes: tuple[tuple[Place, Home], ...] = tuple(_placed(member.homes)) if member else ()
+        self._decisions: dict[RecordRef, list[Decision]] = {}
+        for decision in decisions:
+            self._decisions.setdefault(decision.record, []).append(decision)
+
+    def decided(self, record: RecordRef) -> Sequence[Decision]:
+        """What people decided of candidates between this member of staff and the record."""
+        return self._decisions.get(record, ())
+
+    def entry(self, name: str) -> RegisterEntry | None:
+        """The entry that ties call by this name, `register:<id>`."""
+        return next((entry for entry in self._entries if f"register:{entry.id}" == name), None)
 
     def naming(self, record: RecordRef) -> Iterator[RegisterEntry]:
         """Entries that name the record itself."""
@@ -56,9 +71,12 @@ class Around:
             yield entry, self._pool.persons[index]
 
 
-def around(staff_id: str, register: Register, directory: Directory) -> Around:
-    """Make ready what is known around one member of staff: about 60 us an entry."""
-    return Around(register.entries_of(staff_id), directory.member(staff_id))
+def around(staff_id: str, register: Entries, directory: Directory, composer: Composer) -> Around:
+    """Make ready what is known around one member of staff: about 60 us an entry. Raises `FactsOutage`."""
+    own = register.entries_of(staff_id)
+    return Around(
+        [*own, *composer.of(staff_id, own)], directory.member(staff_id), register.decisions_of(staff_id)
+    )
 
 
 def _placed(homes: Sequence[Home]) -> Iterator[tuple[Place, Home]]:

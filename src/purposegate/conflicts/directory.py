@@ -20,7 +20,7 @@ DAY = "a day as YYYY-MM-DD, or nothing"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Staff:
-    """One member of staff. `joined` is the first day in post, `left` the last."""
+    """One member of staff, or a service that asks for them. `joined` is the first day in post, `left` the last."""
 
     id: str
     person: Identity
@@ -28,6 +28,7 @@ class Staff:
     unit: str
     joined: date | None
     left: date | None
+    is_service: bool = False
 
     def is_employed(self, today: date) -> bool:
         """Whether they work for the force today."""

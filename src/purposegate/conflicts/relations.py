@@ -4,7 +4,7 @@ Policies decide; this file says what a relation does by default and by provenanc
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -22,7 +22,8 @@ EX_COLLEAGUE = "ex_colleague"
 SELF_DECLARED = "self-declared"
 DIRECTORY = "directory"
 INTELLIGENCE = "intelligence"
-IMPORTABLE = frozenset({SELF_DECLARED, "vetting", "hr", "derived"})
+DERIVED = "derived"
+IMPORTABLE = frozenset({SELF_DECLARED, "vetting", "hr", DERIVED})
 """Provenances a register row may have. `directory` is what the staff directory itself says; `intelligence` is an error."""
 
 
@@ -36,6 +37,7 @@ class Relation:
     does: str
     by_provenance: Mapping[str, str]
     counts_after_end_days: int
+    acyclic: bool = False
 
     def default(self, provenance: str) -> str:
         """`refuse` or `flag`, for an entry of this provenance."""
@@ -102,14 +104,22 @@ class Matching:
     shares: Shares
 
 
+NO_COMPOSITION: Mapping[str, Mapping[str, str]] = MappingProxyType({})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Relations:
-    """conflicts.yaml, loaded. `numbers_within` is how far apart neighbours' house numbers may be."""
+    """conflicts.yaml, loaded. `numbers_within` is how far apart neighbours' house numbers may be.
+
+    `compose[one][next]` is what somebody's `one`'s `next` is to them; chains have at most `depth` entries.
+    """
 
     by_name: Mapping[str, Relation]
     aliases: Mapping[str, str]
     numbers_within: int
     matching: Matching
+    compose: Mapping[str, Mapping[str, str]] = field(default_factory=lambda: NO_COMPOSITION)
+    depth: int = 1
 
     @property
     def names(self) -> frozenset[str]:
@@ -124,7 +134,7 @@ class Relations:
 def load(path: Path) -> Relations:
     """Read conflicts.yaml. Raises `PolicyError` with every fault found."""
     document = documents.read(path, "conflicts")
-    faults = list(_faults(document))
+    faults = list(_faults(document)) or list(_compose_faults(document))
     if faults:
         raise PolicyError(faults)
     written = document.content["relations"]
@@ -135,6 +145,17 @@ def load(path: Path) -> Relations:
         ),
         numbers_within=int(document.content["neighbours"]["numbers_within"]),
         matching=_matching(document.content["matching"], path.parent),
+        compose=_compose(document.content.get("compose", {}).get("steps", {})),
+        depth=int(document.content.get("compose", {}).get("depth", 1)),
+    )
+
+
+def _compose(written: Mapping[str, Mapping[str, str]]) -> Mapping[str, Mapping[str, str]]:
+    return MappingProxyType(
+        {
+            str(one): MappingProxyType({str(following): str(whole) for following, whole in row.items()})
+            for one, row in written.items()
+        }
     )
 
 
@@ -148,6 +169,7 @@ def _relation(name: str, body: Mapping[str, Any]) -> Relation:
             {str(key): str(does) for key, does in body.get("by_provenance", {}).items()}
         ),
         counts_after_end_days=int(body.get("counts_after_end_days", 0)),
+        acyclic=bool(body.get("acyclic", False)),
     )
 
 
@@ -192,3 +214,20 @@ def _faults(document: documents.Document) -> Iterator[Finding]:
     matching = document.content["matching"]
     if not matching["candidate_bits"] < matching["confirmed_bits"]:
         yield document.finding(["matching", "candidate_bits"], "fewer bits than confirmed_bits")
+
+
+def _compose_faults(document: documents.Document) -> Iterator[Finding]:
+    """Steps that lead from, over or to what is no relation here, and those whose mirror image says something else."""
+    written, steps = document.content["relations"], document.content.get("compose", {}).get("steps", {})
+    unknown = "the name of a relation in this file, other than self"
+    for one, row in steps.items():
+        for following, whole in row.items():
+            place = ["compose", "steps", one, following]
+            if SELF in {one, following, whole} or not {one, following, whole} <= set(written):
+                yield document.finding(place, unknown)
+                continue
+            inverses = [written[word]["inverse"] for word in (one, following, whole)]
+            mirrored = steps.get(inverses[1], {}).get(inverses[0], inverses[2])
+            if mirrored != inverses[2]:
+                expected = f"a relation whose inverse is {mirrored}, as the step read backwards says"
+                yield document.finding(place, expected)

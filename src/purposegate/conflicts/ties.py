@@ -4,20 +4,23 @@ One record is compared with that person's own register entries, their own direct
 with the directory behind a narrow prefilter. Nothing found is kept: neighbours and households are computed and forgotten.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from cachetools import LRUCache
 
-from purposegate.conflicts.circle import Around, Colleagues, Seen, Subject, around
+from purposegate.conflicts.circle import Around, Colleagues, Seen, Subject, around, seen
+from purposegate.conflicts.composition import Composer
+from purposegate.conflicts.decisions import Verdict, known, known_of, settled
 from purposegate.conflicts.directory import Directory, Staff
 from purposegate.conflicts.matching import Line, Linker, Score
 from purposegate.conflicts.neighbours import nearness
-from purposegate.conflicts.register import Register, RegisterEntry
+from purposegate.conflicts.register import Entries, RegisterEntry
 from purposegate.conflicts.relations import COLLEAGUE, DIRECTORY, EX_COLLEAGUE, SELF, Relations
 from purposegate.conflicts.written import Home, local_day, staff_key
-from purposegate.model import Conflict, Tier, Whose
+from purposegate.model import Conflict, Identity, RecordRef, Row, Tier, Whose
 
 PRINCIPALS_KEPT = 2048
 """Members of staff whose entries are kept ready to compare: a busy hour's worth; the rest are made ready again in about 1 ms."""
@@ -30,15 +33,23 @@ class Ties:
     """The ties that one state of register, directory and conflicts.yaml knows. Read only: a reload makes another."""
 
     def __init__(
-        self, relations: Relations, register: Register, directory: Directory, *, zone: ZoneInfo
+        self,
+        relations: Relations,
+        register: Entries,
+        directory: Directory,
+        *,
+        zone: ZoneInfo,
+        colleagues: Colleagues | None = None,
     ) -> None:
+        """`colleagues` are those of earlier ties with the same directory, which take long to make ready."""
         self._relations = relations
         self._register = register
         self._directory = directory
         self._zone = zone
         self._linker = Linker(relations.matching)
         self._ready: LRUCache[str, Around] = LRUCache(PRINCIPALS_KEPT)
-        self._colleagues = Colleagues(directory)
+        self.colleagues = colleagues or Colleagues(directory)
+        self._composer = Composer(relations, register, directory, self._beyond_doubt)
 
     def of(self, staff_id: str, whose: Whose, record: Seen, *, at: datetime) -> tuple[Conflict, ...]:
         """Every tie of this person to the record's people, the surest of each sort. Pure: no I/O.
@@ -54,6 +65,8 @@ class Ties:
             *self._colleague_ties(key, whose, record, today),
             *self._near_home(own, whose, record, at),
         ]
+        if own.decided(record.record):
+            found = [*self._settled(found, own, record, whose=whose, today=today)]
         best: dict[tuple[object, ...], Conflict] = {}
         for tie in found:
             sort = (tie.relation, tie.tier, tie.provenance, tie.default, tie.declared)
@@ -64,8 +77,58 @@ class Ties:
     def _around(self, key: str) -> Around:
         ready = self._ready.get(key)
         if ready is None:
-            ready = self._ready[key] = around(key, self._register, self._directory)
+            ready = self._ready[key] = self.prepare(key)
         return ready
+
+    def is_ready(self, staff_id: str) -> bool:
+        """Whether what is known around somebody is at hand."""
+        return staff_key(staff_id) in self._ready
+
+    def prepare(self, staff_id: str) -> Around:
+        """What is known around somebody, read anew. May wait for a database, and may run in a thread. Raises `FactsOutage`."""
+        return around(staff_key(staff_id), self._register, self._directory, self._composer)
+
+    def keep(self, staff_id: str, ready: Around) -> None:
+        """Have at hand what `prepare` gave."""
+        self._ready[staff_key(staff_id)] = ready
+
+    def _beyond_doubt(self, identity: Identity) -> tuple[str, ...]:
+        (subject,) = seen(
+            Row(record=RecordRef("", ""), subjects=(identity,), fields=frozenset(), place=0)
+        ).subjects
+        return tuple(
+            staff_key(member.id) for member, _, tier in self._staff_like(subject) if tier is Tier.CONFIRMED
+        )
+
+    def _settled(
+        self, found: Sequence[Conflict], own: Around, record: Seen, *, whose: Whose, today: date
+    ) -> Iterator[Conflict]:
+        """The ties found, and those confirmed that were not, as people decided of them."""
+        decisions = own.decided(record.record)
+        of_record = known(subject.person for subject in record.subjects)
+        for tie in found:
+            tier = settled(tie.tier, decisions, tie.entry, self.known_of(own, tie.entry), of_record)
+            if tier:
+                yield replace(tie, tier=tier)
+        names = {tie.entry for tie in found}
+        for decision in decisions:
+            if decision.verdict is Verdict.CONFIRMED and decision.entry not in names:
+                covers = decision.covers(self.known_of(own, decision.entry), of_record)
+                tier = Tier.CONFIRMED if covers else Tier.CANDIDATE
+                score = Score(RECORD_ID_BITS, (("confirmed-by-a-person", RECORD_ID_BITS),), kinds=1)
+                entry = own.entry(decision.entry)
+                if entry and self._holds(entry, today):
+                    yield self._entry_tie(entry, whose, tier, score)
+                elif entry is None and decision.entry == own.source:
+                    yield self._tie(SELF, whose, tier, own.source, score)
+
+    def known_of(self, own: Around, entry: str) -> frozenset[str]:
+        """What is known of the person whom a tie's source is about, as decisions compare it."""
+        if entry.startswith("directory:"):
+            member = self._directory.member(entry.removeprefix("directory:").removesuffix(":home"))
+            return known_of(member.person if member else None)
+        found = own.entry(entry)
+        return known_of(found.person if found else None)
 
     def _registered(self, own: Around, whose: Whose, record: Seen, today: date) -> Iterator[Conflict]:
         for entry in own.naming(record.record):
@@ -92,7 +155,7 @@ class Ties:
                     yield self._tie(relation, whose, tier, f"directory:{member.id}", score)
 
     def _staff_like(self, subject: Subject) -> Iterator[tuple[Staff, Score, Tier]]:
-        for member, person in self._colleagues.near(subject):
+        for member, person in self.colleagues.near(subject):
             score = self._linker.score(person, subject.person)
             tier = self._linker.tier(score, raised_bits=self._relations.matching.colleague_more_bits)
             if tier:

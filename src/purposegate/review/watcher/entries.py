@@ -4,17 +4,14 @@ The opposite of the register's rule holds: every line must be of intelligence pr
 hidden here. Faults name line and column and never echo a cell.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from purposegate.conflicts.register import COLUMNS, RegisterEntry
+from purposegate.conflicts.register import COLUMNS, OPTIONAL, RegisterEntry
 from purposegate.conflicts.relations import INTELLIGENCE, SELF, Relations
-from purposegate.conflicts.tables import MAX_BYTES, MAX_CELL, Line, Table, read_table, required, stamp
 from purposegate.conflicts.written import (
     RECORDS,
     local_day,
@@ -23,10 +20,10 @@ from purposegate.conflicts.written import (
     read_person,
     read_records,
 )
-from purposegate.errors import Finding, ImportRefused
+from purposegate.feeds.reading import read_table, stamp
+from purposegate.feeds.table import Line, Table, required
 
 PAST = "a day as YYYY-MM-DD that is not in the future, or nothing"
-OBJECT = f"one JSON object a line, of texts under the columns {', '.join(COLUMNS)}; those left out are empty"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +37,7 @@ class Offered:
 
 def read_entries(path: Path, relations: Relations, *, now: datetime, zone: ZoneInfo) -> Offered:
     """Read a file. Raises `ImportRefused` with every fault by line and column; then nothing of it may be taken."""
-    is_json = path.suffix.lower() in {".jsonl", ".ndjson", ".json"}
-    table = _read_json_lines(path, now) if is_json else read_table(path, COLUMNS, now=now)
+    table = read_table(path, COLUMNS, now=now, optional=OPTIONAL)
     table.unique("id")
     entries = [entry_of(table, line, relations, now=now, zone=zone) for line in table.lines]
     if not table.lines and not table.faults:
@@ -63,58 +59,6 @@ def reread(
     entries = [entry_of(table, line, relations, now=now, zone=zone) for line in table.lines]
     table.close()
     return [entry for entry in entries if entry]
-
-
-def _read_json_lines(path: Path, now: datetime) -> Table:
-    def refuse(expected: str) -> ImportRefused:
-        return ImportRefused([Finding(path.name, 1, "(file)", expected)])
-
-    if not path.is_file():
-        raise refuse("a regular file")
-    try:
-        before = stamp(path)
-        if before.size > MAX_BYTES:
-            raise refuse(f"at most {MAX_BYTES} bytes")
-        raw = path.read_bytes()
-    except OSError as error:
-        raise refuse(f"a readable file: {error.strerror}") from error
-    if stamp(path) != before or len(raw) != before.size:
-        raise refuse("a file that nobody writes to while it is read: write another and rename it")
-    table = Table(path.name, now, hashlib.sha256(raw).hexdigest(), before)
-    for number, text in enumerate(raw.split(b"\n"), 1):
-        if text.strip():
-            _take(table, number, text)
-    return table
-
-
-def _take(table: Table, number: int, text: bytes) -> None:
-    try:
-        found = json.loads(text, object_pairs_hook=_each_once)
-    except (ValueError, RecursionError):
-        table.fault(number, "(line)", OBJECT)
-        return
-    if not isinstance(found, dict) or not found.keys() <= set(COLUMNS):
-        table.fault(number, "(line)", OBJECT)
-        return
-    faults = len(table.faults)
-    cells = {column: found.get(column, "") for column in COLUMNS}
-    for column, cell in cells.items():
-        if not isinstance(cell, str):
-            table.fault(number, column, "a text")
-        elif len(cell) > MAX_CELL:
-            table.fault(number, column, f"at most {MAX_CELL} characters")
-        elif not cell.isprintable():
-            table.fault(number, column, "text without control characters or line breaks")
-    if len(table.faults) == faults:
-        table.lines.append(Line(number, {column: cell.strip() for column, cell in cells.items()}))
-
-
-def _each_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """An object none of whose names comes twice: which of the two was meant, nobody can say. Raises ValueError."""
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError
-    return found
 
 
 def entry_of(

@@ -1,0 +1,119 @@
+"""What one row of the register's database says once it is open: an entry, a pointer to one, or a person's decision.
+
+Bodies are JSON lists in a fixed order: what was checked on import need not be read from words again at every lookup.
+"""
+
+from datetime import date, datetime
+from typing import Any, NamedTuple
+
+import orjson
+
+from purposegate.conflicts.dates import Interval
+from purposegate.conflicts.register import RegisterEntry
+from purposegate.conflicts.written import Home
+from purposegate.model import Address, Identity, Name, RecordRef
+
+ENTRY = "entry"
+POINTER = "pointer"
+DECISION = "decision"
+
+
+class Dates(NamedTuple):
+    """What of a row stands in clear beside its tokens, each `YYYY-MM-DD` or nothing."""
+
+    valid_from: str = ""
+    valid_to: str = ""
+    known_from: str = ""
+    review: str = ""
+
+    @classmethod
+    def of(cls, entry: RegisterEntry) -> "Dates":
+        """The dates of an entry."""
+        days = (entry.valid_from, entry.valid_to, entry.known_from, entry.review)
+        return cls(*(_iso(day) for day in days))
+
+
+class Pointer(NamedTuple):
+    """That an entry of `principal` names a record: where to look for it, and its relation, to see whether to look."""
+
+    principal: str
+    id: str
+    relation: str
+
+
+def _iso(day: date | None) -> str:
+    return day.isoformat() if day else ""
+
+
+def _day(text: str) -> date | None:
+    return date.fromisoformat(text) if text else None
+
+
+def entry_bytes(entry: RegisterEntry) -> bytes:
+    """An entry as it is sealed."""
+    person = entry.person
+    return orjson.dumps(
+        [
+            ENTRY,
+            entry.id,
+            entry.principal,
+            entry.relation,
+            entry.provenance,
+            list(map(list, person.names)),
+            person.born,
+            [
+                [*home.address, home.lived.start.isoformat(), home.lived.end.isoformat()]
+                for home in entry.homes
+            ],
+            person.phones,
+            person.plates,
+            sorted(map(list, entry.records)),
+            *Dates.of(entry),
+            entry.declared_by,
+        ]
+    )
+
+
+def pointer_bytes(pointer: Pointer) -> bytes:
+    """A pointer as it is sealed."""
+    return orjson.dumps([POINTER, *pointer])
+
+
+def read_body(clear: bytes) -> tuple[str, list[Any]]:
+    """Which sort of row a body is, and the rest of it."""
+    sort, *rest = orjson.loads(clear)
+    return sort, rest
+
+
+def read_entry(body: list[Any]) -> RegisterEntry:
+    """An entry from its body, less its sort."""
+    (
+        identifier, principal, relation, provenance, names, born, homes, phones, plates, records,
+        valid_from, valid_to, known_from, review, declared_by,
+    ) = body  # fmt: skip
+    lived = tuple(map(_home, homes))
+    return RegisterEntry(
+        id=identifier,
+        principal=principal,
+        relation=relation,
+        provenance=provenance,
+        person=Identity(
+            names=tuple(Name(given, surname) for given, surname in names),
+            born=tuple(born),
+            addresses=tuple(home.address for home in lived),
+            phones=tuple(phones),
+            plates=tuple(plates),
+        ),
+        homes=lived,
+        records=frozenset(RecordRef(kind, record) for kind, record in records),
+        valid_from=_day(valid_from),
+        valid_to=_day(valid_to),
+        known_from=_day(known_from),
+        review=_day(review),
+        declared_by=declared_by,
+    )
+
+
+def _home(written: list[str]) -> Home:
+    *address, start, end = written
+    return Home(Address(*address), Interval(datetime.fromisoformat(start), datetime.fromisoformat(end)))
