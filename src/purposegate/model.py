@@ -106,6 +106,19 @@ class Declaration:
     notice: str = ""
 
 
+class Declared(NamedTuple):
+    """A lookup's declaration and how it was made: `header` for this lookup, or ahead of it with a `session` or `token`.
+
+    `id` names the session in entries. `covers` is whether it was made for just this lookup; one that was not reaches only
+    what its reference explains.
+    """
+
+    declaration: Declaration
+    how: str
+    id: str
+    covers: bool
+
+
 class RecordRef(NamedTuple):
     """One record's name: its kind and its canonical id in the records system."""
 
@@ -172,6 +185,8 @@ class Lookup:
     records: tuple[RecordRef, ...]
     declaration: Declaration
     criteria: Mapping[str, str] = field(default_factory=lambda: NOTHING)
+    continues: bool = False
+    """Whether it goes on with a list: a page after the first."""
     grace_s: int = 0
 
 
@@ -222,6 +237,7 @@ class RecordFacts:
 
     `involvement` is `current` where something in `explained_by` holds now, `ended` where something held and is over, else
     `none`. `patterns` and `challenge` are those that only this record's people show; the lookup's own are in `LookupFacts`.
+    `last_work` is the principal's latest evidence of work on the record, UTC: from it on, sights are counted anew.
     """
 
     conflicts: tuple[Conflict, ...]
@@ -230,6 +246,7 @@ class RecordFacts:
     involvement: str = "none"
     patterns: tuple[str, ...] = ()
     challenge: str = "none"
+    last_work: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,11 +335,38 @@ class Outcome:
 
 
 class CountKey(NamedTuple):
-    """What repeat views are counted by; the ledger keeps only a keyed token of it."""
+    """What sights are counted by; the ledger keeps only a keyed token of it.
+
+    `record` is what was seen. A kind that begins with `~` stands for something else that is counted: a data subject, a
+    reference, a day. `since` is the last evidence of work, so that new work begins a new count and nothing is deleted.
+    """
 
     principal: str
     sight: str
     record: RecordRef
+    since: str = ""
+
+
+class Counted(NamedTuple):
+    """How high a count stands in durable entries: `total` everywhere, `elsewhere` but for this gate's own shard."""
+
+    total: int
+    elsewhere: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """Where a row stands in its principal's budgets, its own sight included.
+
+    `ordinal` is which sight of the record it would be (1 = the first), `repeat` the worst band of all that it counts in,
+    `counted` what a durable release of it raises, and `numbers` what the ledger is told.
+    """
+
+    ordinal: int
+    repeat: str = "first"
+    patterns: tuple[str, ...] = ()
+    counted: tuple[CountKey, ...] = ()
+    numbers: Mapping[str, int] = field(default_factory=lambda: NOTHING)
 
 
 class EntryKind(StrEnum):

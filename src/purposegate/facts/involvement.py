@@ -75,6 +75,16 @@ class Involvement:
                 raise
             return (Explained(),) * len(records)
 
+    async def through_reference(self, walk: Walk, lookup: Lookup, records: Sequence[RecordRef]) -> bool:
+        """Whether a path that holds now leads to each record through the reference declared. Raises `FactsOutage`."""
+        found = await walk.explain(
+            [record_node(record) for record in records],
+            ref=lookup.declaration.ref,
+            grace=lookup.grace_s,
+            through_ref=True,
+        )
+        return all(one.explained_by for one in found)
+
     async def last_work(
         self, walk: Walk, records: Sequence[RecordRef], *, stale_ok: bool
     ) -> tuple[datetime | None, ...]:

@@ -75,10 +75,12 @@ class Walk:
         self._own: dict[str, Sequence[Edge]] = {}
         self.is_crowded = False
 
-    async def explain(self, records: Sequence[str], *, ref: str, grace: int) -> tuple[Explained, ...]:
+    async def explain(
+        self, records: Sequence[str], *, ref: str, grace: int, through_ref: bool = False
+    ) -> tuple[Explained, ...]:
         """What explains each of these nodes, in order; `grace` counts after the principal's own links end, seconds.
 
-        Raises `FactsOutage`.
+        With `through_ref` only paths through the declared reference. Raises `FactsOutage`.
         """
         declared = reference_key(ref)
         places = [
@@ -103,7 +105,9 @@ class Walk:
             places = self._bounded(
                 [step for place in inner for step in self._steps(place, near, declared, grace)]
             )
-        doors = [place for place in doors if place.is_declared or not place.template.only_declared]
+        doors = [
+            place for place in doors if place.is_declared or not (through_ref or place.template.only_declared)
+        ]
         await self._read_own({place.node for place in doors})
         return await self._results(records, doors, grace)
 
