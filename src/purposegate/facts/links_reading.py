@@ -58,7 +58,7 @@ class TableFeed:
 
     def __iter__(self) -> Iterator[Link]:
         """Every link of a line that is in order."""
-        reading = _Moments(self.zone)
+        reading = Moments(self.zone)
         for line in self.table.lines:
             link = _link(self.table, line, reading)
             if link:
@@ -71,7 +71,7 @@ def read_links(path: Path, *, now: datetime, zone: ZoneInfo) -> TableFeed:
     return TableFeed(read_table(path, COLUMNS, now=now), zone)
 
 
-class _Moments:
+class Moments:
     """Reads from and to; exports repeat the same few days millions of times."""
 
     def __init__(self, zone: ZoneInfo) -> None:
@@ -85,7 +85,7 @@ def _word(text: str) -> str:
     return text
 
 
-def _link(table: Table, line: Line, moments: _Moments) -> Link | None:
+def _link(table: Table, line: Line, moments: Moments) -> Link | None:
     taken = [table.take(line, column, _word, WANTED) for column in ("source_kind", "relation", "target_kind")]
     ids = [table.take(line, column, required, "an id") for column in ("source_id", "target_id")]
     start = table.take(line, "from", moments.start, MOMENT)
