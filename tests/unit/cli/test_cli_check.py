@@ -64,8 +64,8 @@ SLIPS = {
         "purpose_family: a purpose of purposes.yaml, parent or leaf",
     ),
     "an unknown purpose in a list": Slip(
-        RECORD, '"custody", "prosecute"', '"custody", "prosecution"', "expr: |-",
-        "resourcePolicy.rules.3.condition.match.expr", "purpose_family: a purpose of purposes.yaml",
+        WEIGHING, '"custody", "prosecute"', '"custody", "prosecution"', "casework: >-",
+        "exportVariables.definitions.casework", "purpose_family: a purpose of purposes.yaml",
     ),
     "a parent where only leaves are declared": Slip(
         RECORD, RESPOND, 'expr: R.attr.purpose == "respond"', 'purpose == "respond"',
@@ -81,7 +81,7 @@ SLIPS = {
     ),
     "an unknown relation compared": Slip(
         RECORD, SELF, SELF.replace("self", "selves"), 'conflict == "selves"',
-        "resourcePolicy.rules.9.condition.match.expr", "conflict: a relation of conflicts.yaml, or none",
+        "resourcePolicy.rules.11.condition.match.expr", "conflict: a relation of conflicts.yaml, or none",
     ),
     "an unknown relation accepted": Slip(
         RECORD, STOP, STOP.replace("V.accepted_by_default", '["neighbor"]'), "ruleActivated",
@@ -127,7 +127,7 @@ SLIPS = {
         "the name of a relation in this file",
     ),
     "broken thresholds": Slip(
-        "facts.yaml", "viewed: {few: 2, many: 4,", "viewed: {few: 2, many: many,", "many: many", "repeat.viewed.many",
+        "facts.yaml", "record: {few: 3, many: 5,", "record: {few: 3, many: many,", "many: many", "repeat.viewed.record.many",
         "want integer",
     ),
     "a rule that Cerbos cannot compile": Slip(
