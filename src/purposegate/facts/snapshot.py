@@ -4,8 +4,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypeVar
 
+from purposegate.conflicts.dates import Interval
 from purposegate.conflicts.directory import Directory, read_directory
 from purposegate.conflicts.register import Register, read_register
 from purposegate.conflicts.relations import Relations
@@ -14,6 +16,8 @@ from purposegate.conflicts.ties import Ties
 from purposegate.conflicts.written import staff_key
 from purposegate.errors import FactsOutage, SettingsError
 from purposegate.facts.bands import Bands
+from purposegate.facts.links import LinkStore, node
+from purposegate.facts.links_files import links_of_files
 from purposegate.facts.sources import Dated, FactsPaths, Refusal
 from purposegate.facts.work import (
     Assignment,
@@ -44,6 +48,9 @@ class Snapshot:
     reference_records: ReferenceRecords
     duty: Duty
     ties: Ties
+    links: LinkStore
+    open: Mapping[str, Interval]
+    """When each reference was open, by `reference_key`."""
 
     @property
     def sources(self) -> Mapping[str, Dated]:
@@ -85,6 +92,11 @@ class Snapshot:
     def involves(self, ref: str, record: RecordRef) -> bool:
         """Whether the reference names the record."""
         return record in self.reference_records.held.get(reference_key(ref), frozenset())
+
+    def reference(self, ref: str) -> str:
+        """The reference's node, by the kind that the force has it under; empty where it knows none such."""
+        known = self.references.held.get(reference_key(ref))
+        return node(known.kind, ref) if known else ""
 
     def is_on_duty(self, staff_id: str, at: datetime) -> bool:
         """Whether the roster has this person on duty."""
@@ -135,30 +147,42 @@ class Reader:
             lambda path: read_register(path, relations, now=now, zone=zone),
         )
         is_same = old is not None and directory is old.directory and register is old.register
+        references = again.source(
+            "references",
+            paths.references,
+            old.references if old else None,
+            lambda path: read_references(path, now, zone),
+        )
+        assignments = again.source(
+            "assignments",
+            paths.assignments,
+            old.assignments if old else None,
+            lambda path: read_assignments(path, now, zone),
+        )
+        involved = again.source(
+            "reference_records",
+            paths.reference_records,
+            old.reference_records if old else None,
+            lambda path: read_reference_records(path, now),
+        )
+        is_same_work = old is not None and (
+            references is old.references
+            and assignments is old.assignments
+            and involved is old.reference_records
+        )
         snapshot = Snapshot(
             directory=directory,
             register=register,
-            references=again.source(
-                "references",
-                paths.references,
-                old.references if old else None,
-                lambda path: read_references(path, now, zone),
-            ),
-            assignments=again.source(
-                "assignments",
-                paths.assignments,
-                old.assignments if old else None,
-                lambda path: read_assignments(path, now, zone),
-            ),
-            reference_records=again.source(
-                "reference_records",
-                paths.reference_records,
-                old.reference_records if old else None,
-                lambda path: read_reference_records(path, now),
-            ),
+            references=references,
+            assignments=assignments,
+            reference_records=involved,
             duty=again.source(
                 "duty", paths.duty, old.duty if old else None, lambda path: read_duty(path, now, zone)
             ),
             ties=old.ties if old and is_same else Ties(relations, register, directory, zone=zone),
+            links=old.links if old and is_same_work else links_of_files(references, assignments, involved),
+            open=old.open
+            if old and is_same_work
+            else MappingProxyType({ref: one.open for ref, one in references.held.items()}),
         )
         return snapshot, tuple(again.refusals)
