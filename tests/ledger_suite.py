@@ -231,9 +231,20 @@ def test_what_others_counted_is_told_apart(site: Site) -> None:
         for _ in range(3):
             first.append_wait(entry(1))
         second.append_wait(entry(1))
-        elsewhere = [asyncio.run(one.counts_elsewhere([sight(1)])) for one in (first, second)]
+        counted = [asyncio.run(one.counted([sight(1), sight(2)])) for one in (first, second)]
 
-    assert [(1,), (3,)] == elsewhere
+    assert [((4, 1), (0, 0)), ((4, 3), (0, 0))] == counted
+
+
+def test_work_begins_a_new_count(site: Site) -> None:
+    """A key that carries the moment of last work is another key: what was counted before stands apart, undeleted."""
+    since = sight(1)._replace(since="2026-11-20T09:00:00+00:00")
+    with site.open() as ledger:
+        for key in (sight(1), sight(1), since):
+            ledger.append_wait(entry(1, counts=(key,)))
+        counted = asyncio.run(ledger.counts([sight(1), since]))
+
+    assert (2, 1) == counted
 
 
 def test_held_shard_is_refused_by_name(site: Site) -> None:

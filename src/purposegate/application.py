@@ -67,7 +67,7 @@ class Application(AbstractAsyncContextManager[Parts]):
             self._ledger = ledger
             _push(ledger, settings)
             # Nothing idle is kept: other workers count in the same store, and only it knows of them.
-            self._history = History(ledger.counts, elsewhere=ledger.counts_elsewhere)
+            self._history = History(ledger.counted)
             stack.push_async_callback(self._close_deciders)
             snapshot = await self.reload()
             self._stack = stack.pop_all()
@@ -143,7 +143,7 @@ class Application(AbstractAsyncContextManager[Parts]):
                 reference_records=settings.facts.reference_records,
                 duty=settings.facts.duty,
             ),
-            counts=ledger.counts,
+            counts=ledger.counted,
             history=self._history,
             clock=self._clock,
         )

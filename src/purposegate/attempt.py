@@ -1,12 +1,13 @@
 """One lookup on its way through the gate: what is known of it so far, and the entry it will leave."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from purposegate import evidence
 from purposegate.enforcement.refusal import WaysForward
+from purposegate.errors import Outage
 from purposegate.evidence import Judged
 from purposegate.exchange import Request
 from purposegate.model import (
@@ -14,6 +15,7 @@ from purposegate.model import (
     NOTHING,
     Action,
     Answer,
+    CountKey,
     Declaration,
     Entry,
     EntryKind,
@@ -24,10 +26,12 @@ from purposegate.model import (
     Outcome,
     Principal,
     Question,
-    RecordRef,
+    RecordFacts,
+    Row,
+    Standing,
 )
 from purposegate.pages import Pages
-from purposegate.protocols import Catalogue, Cursors, Decider, Facts, Match, Purpose, Reservation, Routes
+from purposegate.protocols import Catalogue, Cursors, Decider, Facts, Match, Purpose, Routes, Sights
 from purposegate.reasons import Family, Reason
 
 
@@ -92,8 +96,7 @@ class Attempt:
     """Whether the originator named has countersigned that the lookup is on their behalf."""
     answers: dict[Question, Answer] = field(default_factory=dict)
     call_ids: list[str] = field(default_factory=list)
-    ordinals: dict[RecordRef, int] = field(default_factory=dict)
-    reservations: list[Reservation] = field(default_factory=list)
+    sights: Sights | None = None
 
     @property
     def kind(self) -> str:
@@ -125,22 +128,26 @@ class Attempt:
             and self.purpose.breaks_glass(self.principal)
         )
 
-    async def reserve(self, records: Sequence[RecordRef]) -> None:
-        """Reserve one sight of each record not reserved yet; nameless ones (a search before its answer) have none."""
-        fresh = tuple(
-            dict.fromkeys(record for record in records if record.id and record not in self.ordinals)
+    async def reserve(self, rows: Sequence[Row], found: Sequence[RecordFacts]) -> tuple[Standing, ...]:
+        """Reserve these rows' sights; what the lookup's own counts show then stands in its facts. Raises `LedgerOutage`."""
+        if self.lookup is None or self.facts is None:
+            raise Outage(Reason.GATE_FAULT, "sights are counted only after the lookup's facts stand")
+        if self.sights is None:
+            self.sights = self.snapshot.facts.sights(self.lookup, tenure=self.facts.tenure)
+        standings = await self.sights.take(rows, found)
+        words = self.sights.words
+        self.facts = replace(
+            self.facts,
+            breadth=words.breadth,
+            patterns=tuple(dict.fromkeys((*self.facts.patterns, *words.patterns))),
+            numbers={**self.facts.numbers, **words.numbers},
         )
-        if not fresh or self.lookup is None:
-            return
-        reservation = await self.snapshot.facts.reserve(self.lookup, fresh)
-        self.reservations.append(reservation)
-        self.ordinals.update(zip(fresh, reservation.ordinals, strict=True))
+        return standings
 
-    def settle(self, *, recorded: bool) -> None:
-        """End every reservation; what was released in a durable entry stays counted."""
-        counted = frozenset(judged.row.record for judged in self.kept) if recorded else frozenset[RecordRef]()
-        while self.reservations:
-            self.reservations.pop().settle(counted)
+    def settle(self, counted: Collection[CountKey] = ()) -> None:
+        """End every reservation; `counted` are the keys that a durable entry raised."""
+        if self.sights is not None:
+            self.sights.settle(counted)
 
     def entry(self, kind: EntryKind, *, released: bool) -> Entry:
         """The entry as it stands now."""
@@ -182,7 +189,9 @@ class Attempt:
             }
         if self.overridden is not None:
             fields["overridden"] = self.overridden.value
-        counted = self.kept if released and kind is not EntryKind.INTENT else []
+        counts: tuple[CountKey, ...] = ()
+        if released and kind is not EntryKind.INTENT and self.sights is not None:
+            counts = evidence.count_keys(self.sights.words.counted, self.kept)
         return Entry(
             kind=kind,
             lookup_id=self.id,
@@ -196,7 +205,7 @@ class Attempt:
                 ),
                 *(evidence.row_fields(judged, released=False) for judged in self.withheld),
             ],
-            counts=evidence.count_keys(self.principal, match.action, counted) if match else (),
+            counts=counts,
         )
 
     def _hidden(self, judged: Judged) -> frozenset[str]:

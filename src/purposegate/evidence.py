@@ -21,6 +21,7 @@ from purposegate.model import (
     Principal,
     RecordRef,
     Row,
+    Standing,
 )
 from purposegate.protocols import Purpose
 from purposegate.reasons import Reason
@@ -34,22 +35,16 @@ MAX_PEER_CHARS = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """One row with its outcome and which sight of it this was (1 = first)."""
+    """One row with its outcome and where it stands in the principal's budgets."""
 
     row: Row
     outcome: Outcome
-    ordinal: int
+    standing: Standing
 
 
-def sight(action: Action) -> str:
-    """Opening a record and seeing it in a list are counted apart."""
-    return "shown" if action is Action.SEARCH else "viewed"
-
-
-def count_keys(principal: Principal, action: Action, rows: Iterable[Judged]) -> tuple[CountKey, ...]:
-    """What a durable release counts: one sight of each record in it."""
-    records = dict.fromkeys(judged.row.record for judged in rows)
-    return tuple(CountKey(principal.id, sight(action), record) for record in records)
+def count_keys(own: Iterable[CountKey], rows: Iterable[Judged]) -> tuple[CountKey, ...]:
+    """What a durable release raises by one: the lookup's own counts, and those of the rows in it, each once."""
+    return tuple(dict.fromkeys([*own, *(key for judged in rows for key in judged.standing.counted)]))
 
 
 def principal_fields(principal: Principal) -> dict[str, Any]:
@@ -179,7 +174,9 @@ def row_fields(judged: Judged, *, released: bool, hidden: frozenset[str] = froze
         "fields_withheld": sorted(row.fields & hidden) if released else sorted(row.fields),
         "obligations": sorted(outcome.obligations),
         "conflicts": [conflict_row(conflict) for conflict in outcome.relations],
-        "sight": judged.ordinal,
+        "sight": judged.standing.ordinal,
+        "repeat": judged.standing.repeat,
+        "counts": dict(judged.standing.numbers),
         "subjects": [identity_row(identity) for identity in row.subjects],
     }
 

@@ -187,7 +187,7 @@ class Gate:
                 outage = as_outage(fault, attempt.id)
                 reply = refused(attempt, outage.reason, outage.detail)
             except asyncio.CancelledError:
-                attempt.settle(recorded=False)
+                attempt.settle()
                 raise
             # Shielded: a client that hangs up must not part the durable entry from the counts it raised.
             result = await asyncio.shield(asyncio.ensure_future(self._exit.leave(parts, attempt, reply)))

@@ -4,14 +4,14 @@ Two replies are made elsewhere, before the pipeline: 401 and 429, in `turned_awa
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
 from purposegate.attempt import Attempt
 from purposegate.errors import LedgerOutage
 from purposegate.exchange import Pass, Reply
-from purposegate.model import Entry, EntryKind, Mode
+from purposegate.model import CountKey, Entry, EntryKind, Mode
 from purposegate.parts import Parts, bare_entry
 from purposegate.reasons import Family
 from purposegate.refusing import refused
@@ -39,18 +39,19 @@ class Exit:
         attempt.status = reply.status if reply is not None else attempt.status
         if attempt.family is Family.OUTAGE:
             self._tell_operators(attempt)
-        recorded = False
+        counted: Sequence[CountKey] = ()
         try:
+            entry = attempt.entry(_kind(attempt), released=released)
             with TRACER.start_as_current_span(SPAN_APPEND):
-                receipt = await self.append(parts, attempt, attempt.entry(_kind(attempt), released=released))
-            recorded = True
+                receipt = await self.append(parts, attempt, entry)
+            counted = entry.counts if receipt is not None else ()
         except LedgerOutage as outage:
             if count := self._outages.add(type(outage).__name__):
                 said = "the ledger could not append: nothing is released (%d since last said)"
                 LOG.error(said, count, exc_info=outage)  # noqa: TRY400
             return refused(attempt, outage.reason)
         finally:
-            attempt.settle(recorded=recorded)
+            attempt.settle(counted)
         if attempt.reasons and attempt.family is not Family.OUTAGE and not monitored:
             self._rate.note(attempt.principal.id)
         if reply is None:

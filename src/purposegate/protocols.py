@@ -4,7 +4,7 @@
 touches the world. `routes` and `purposes` are loaded policy: pure, and swapped together with the decider (law 9).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 from purposegate.exchange import Held, Page, Request
@@ -22,19 +22,51 @@ from purposegate.model import (
     RecordRef,
     Row,
     Ruling,
+    Standing,
 )
 
 
-class Reservation(Protocol):
-    """Counts taken before the decision, so that parallel lookups stop where lookups in turn would."""
+class Words(Protocol):
+    """What a lookup's own counts show: two words for policies, numbers for the ledger, and what a release raises."""
 
     @property
-    def ordinals(self) -> tuple[int, ...]:
-        """For each record reserved, which sight of it this would be: 1 = the first."""
+    def breadth(self) -> str:
+        """`usual` or `high`: how many lookups the principal made today."""
         ...
 
-    def settle(self, counted: frozenset[RecordRef]) -> None:
-        """End the reservation. `counted` are the records whose count the durable entry raised. Idempotent."""
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """Signs of fishing that the lookup itself shows; those of its rows are in their standing."""
+        ...
+
+    @property
+    def numbers(self) -> Mapping[str, int]:
+        """The counts behind the words, for the ledger alone."""
+        ...
+
+    @property
+    def counted(self) -> tuple[CountKey, ...]:
+        """What a durable release raises, beside what its rows raise."""
+        ...
+
+
+class Sights(Protocol):
+    """One lookup's counts, taken before the decision, so that parallel lookups stop where lookups in turn would."""
+
+    async def take(self, rows: Sequence[Row], found: Sequence[RecordFacts]) -> tuple[Standing, ...]:
+        """Reserve what these rows are counted by, and say where each stands, in order. Raises `LedgerOutage`.
+
+        What the lookup has reserved already is not reserved again.
+        """
+        ...
+
+    @property
+    def words(self) -> Words:
+        """What the lookup itself shows; only after rows were taken."""
+        ...
+
+    def settle(self, counted: Collection[CountKey]) -> None:
+        """End every reservation. `counted` are the keys that the durable entry raised. Idempotent."""
         ...
 
 
@@ -63,12 +95,8 @@ class Facts(Protocol):
         """The staff directory's own spelling of somebody who works here now; empty where it holds nobody such."""
         ...
 
-    async def reserve(self, lookup: Lookup, records: Sequence[RecordRef]) -> Reservation:
-        """Reserve one sight of each record for the lookup's principal and action. The caller settles it, always."""
-        ...
-
-    def repeat_band(self, action: Action, ordinal: int) -> str:
-        """`first`, `few`, `many` or `over`, by the thresholds of facts.yaml."""
+    def sights(self, lookup: Lookup, *, tenure: str) -> Sights:
+        """The counting of one lookup, with nothing reserved yet. The caller settles it, always."""
         ...
 
 

@@ -111,6 +111,7 @@ async def _declared(attempt: Attempt, match: Match) -> Lookup:
         records=match.records,
         declaration=attempt.declaration,
         criteria=match.criteria,
+        continues=bool(match.page),
     )
 
 

@@ -3,14 +3,13 @@
 Each answers without I/O: a PDP that allows everything, a force without conflicts, a ledger that lives as long as its process.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from purposegate.gate import Parts
 from purposegate.ledger.merkle import leaf_hash
 from purposegate.model import (
-    Action,
     Answer,
     Conflict,
     CountKey,
@@ -23,6 +22,7 @@ from purposegate.model import (
     RecordRef,
     Row,
     Ruling,
+    Standing,
 )
 
 
@@ -38,14 +38,28 @@ class UnsafeAllowAll:
         return Ruling(answers=answers, allow_rules=frozenset(), digest=self.digest, call_id=lookup_id)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuietWords:
+    """A lookup that shows nothing out of the ordinary."""
+
+    breadth: str = "usual"
+    patterns: tuple[str, ...] = ()
+    numbers: Mapping[str, int] = field(default_factory=dict)
+    counted: tuple[CountKey, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class FirstSights:
-    """A reservation in which every sight is the first."""
+    """A counting in which every sight is the first."""
 
-    ordinals: tuple[int, ...]
+    words: QuietWords = QuietWords()
 
-    def settle(self, counted: frozenset[RecordRef]) -> None:
-        """End the reservation; nothing was counted."""
+    async def take(self, rows: Sequence[Row], found: Sequence[RecordFacts]) -> tuple[Standing, ...]:
+        """Reserve nothing: each row stands as never seen before."""
+        return (Standing(ordinal=1),) * len(rows)
+
+    def settle(self, counted: Collection[CountKey]) -> None:
+        """End the counting; nothing was counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,17 +87,25 @@ class FixedFacts:
         facts = RecordFacts(conflicts=self.conflicts, explained_by=(), as_of=datetime.now(UTC))
         return (facts,) * len(rows)
 
+    async def reference_explains(self, lookup: Lookup, records: Sequence[RecordRef]) -> bool:
+        """No reference explains anything."""
+        return False
+
+    async def open_references(self, staff_id: str) -> tuple[tuple[str, str], ...]:
+        """Nobody is at work on anything."""
+        return ()
+
+    async def is_service(self, staff_id: str) -> bool:
+        """Everybody is a person."""
+        return False
+
     async def known_as(self, staff_id: str) -> str:
         """Everybody is known, as they call themselves."""
         return staff_id
 
-    async def reserve(self, lookup: Lookup, records: Sequence[RecordRef]) -> FirstSights:
+    def sights(self, lookup: Lookup, *, tenure: str) -> FirstSights:
         """Every sight is the first."""
-        return FirstSights((1,) * len(records))
-
-    def repeat_band(self, action: Action, ordinal: int) -> str:
-        """Always `first`."""
-        return "first"
+        return FirstSights()
 
 
 @dataclass(slots=True)

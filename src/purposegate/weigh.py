@@ -22,6 +22,7 @@ from purposegate.model import (
     RecordFacts,
     RecordRef,
     Row,
+    Standing,
     Tier,
 )
 from purposegate.reasons import Reason
@@ -30,6 +31,7 @@ from purposegate.telemetry import SPAN_DECIDE, SPAN_FACTS, TRACER
 LOG = logging.getLogger("purposegate")
 
 DRAWN = "drawn"
+SAME_REASON = "same-reason"
 
 ABSENT = frozenset(
     {
@@ -68,15 +70,15 @@ async def weigh(attempt: Attempt, rows: Sequence[Row]) -> tuple[Judged, ...]:
     try:
         with TRACER.start_as_current_span(SPAN_FACTS):
             found = await attempt.snapshot.facts.about_records(_lookup(attempt), rows)
-        await attempt.reserve([row.record for row in rows])
-        outcomes = await _outcomes(attempt, rows, found)
+        standings = await attempt.reserve(rows, found)
+        outcomes = await _outcomes(attempt, rows, found, standings)
     except Exception as fault:
         outage = as_outage(fault, attempt.id)
         if not _stands_in(attempt, outage):
             raise outage from fault
         attempt.overridden = outage.reason
         return await _by_broken_glass(attempt, rows)
-    return _judged(attempt, rows, outcomes)
+    return _judged(rows, outcomes, standings)
 
 
 def nameless(kind: str) -> Row:
@@ -118,33 +120,41 @@ def _stands_in(attempt: Attempt, outage: Outage) -> bool:
     )
 
 
-def _judged(attempt: Attempt, rows: Sequence[Row], outcomes: Sequence[Outcome]) -> tuple[Judged, ...]:
+def _judged(
+    rows: Sequence[Row], outcomes: Sequence[Outcome], standings: Sequence[Standing]
+) -> tuple[Judged, ...]:
     return tuple(
-        Judged(row=row, outcome=outcome, ordinal=attempt.ordinals.get(row.record, 0))
-        for row, outcome in zip(rows, outcomes, strict=True)
+        Judged(row=row, outcome=outcome, standing=standing)
+        for row, outcome, standing in zip(rows, outcomes, standings, strict=True)
     )
 
 
-async def _outcomes(attempt: Attempt, rows: Sequence[Row], found: Sequence[RecordFacts]) -> list[Outcome]:
+async def _outcomes(
+    attempt: Attempt, rows: Sequence[Row], found: Sequence[RecordFacts], standings: Sequence[Standing]
+) -> list[Outcome]:
     """One outcome a row, from one batch: each row without conflict, and with each of its conflicts alone (law 5)."""
     plans: list[tuple[Question, list[tuple[Conflict, Question]]]] = []
-    for row, facts in zip(rows, found, strict=True):
-        plans.append(
-            (
-                _question(attempt, row, facts, None),
-                [(conflict, _question(attempt, row, facts, conflict)) for conflict in facts.conflicts],
-            )
-        )
+    for row, facts, standing in zip(rows, found, standings, strict=True):
+        plain = _question(attempt, row, facts, standing, None)
+        tied = [(tie, _question(attempt, row, facts, standing, tie)) for tie in facts.conflicts]
+        plans.append((plain, tied))
     answers = await _asked(attempt, [q for plain, tied in plans for q in (plain, *(q for _, q in tied))])
     return [
         judge(
             answers[plain],
             [(conflict, answers[question]) for conflict, question in tied],
             allow_rules=attempt.allow_rules,
-            fulfilled=attempt.fulfilled,
+            fulfilled=_fulfilled(attempt, standing),
         )
-        for plain, tied in plans
+        for (plain, tied), standing in zip(plans, standings, strict=True)
     ]
+
+
+def _fulfilled(attempt: Attempt, standing: Standing) -> frozenset[Obligation]:
+    """What this entrance carries out. Words given for many others justify nothing, however full they are."""
+    if SAME_REASON in standing.patterns:
+        return attempt.fulfilled - {Obligation.JUSTIFY}
+    return attempt.fulfilled
 
 
 async def _asked(attempt: Attempt, questions: Sequence[Question]) -> Mapping[Question, Answer]:
@@ -169,8 +179,8 @@ async def _by_broken_glass(attempt: Attempt, rows: Sequence[Row]) -> tuple[Judge
     reason = attempt.overridden or Reason.GATE_FAULT
     if reason in MALFORMED and any(facts.conflicts for facts in found):
         raise Outage(reason, "a tie was found, so broken glass does not stand in for the policies")
-    await attempt.reserve([row.record for row in rows])
-    return _judged(attempt, rows, [_glass_outcome(facts) for facts in found])
+    standings = await attempt.reserve(rows, found)
+    return _judged(rows, [_glass_outcome(facts) for facts in found], standings)
 
 
 def _glass_outcome(facts: RecordFacts) -> Outcome:
@@ -187,7 +197,9 @@ def _glass_outcome(facts: RecordFacts) -> Outcome:
     )
 
 
-def _question(attempt: Attempt, row: Row, facts: RecordFacts, conflict: Conflict | None) -> Question:
+def _question(
+    attempt: Attempt, row: Row, facts: RecordFacts, standing: Standing, conflict: Conflict | None
+) -> Question:
     snapshot, lookup, purpose, about = attempt.snapshot, _lookup(attempt), attempt.purpose, attempt.facts
     if purpose is None or about is None:
         raise Outage(Reason.GATE_FAULT, "a question needs a purpose and the lookup's facts")
@@ -215,7 +227,7 @@ def _question(attempt: Attempt, row: Row, facts: RecordFacts, conflict: Conflict
         break_glass=attempt.breaks_glass,
         ref_state=about.ref_state,
         explained_by=facts.explained_by,
-        repeat=snapshot.facts.repeat_band(lookup.action, attempt.ordinals.get(row.record, 1)),
+        repeat=standing.repeat,
         originator=_originator(attempt, lookup),
         recipient="named" if lookup.declaration.recipient else "none",
         vetting=about.vetting,
@@ -223,7 +235,7 @@ def _question(attempt: Attempt, row: Row, facts: RecordFacts, conflict: Conflict
         involvement=facts.involvement,
         breadth=about.breadth,
         # One order and no repeats: rows that policies cannot tell apart are one question.
-        patterns=tuple(sorted({*about.patterns, *facts.patterns})),
+        patterns=tuple(sorted({*about.patterns, *facts.patterns, *standing.patterns})),
         challenge=DRAWN if DRAWN in (about.challenge, facts.challenge) else "none",
         **tie,
     )

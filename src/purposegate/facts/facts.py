@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -12,17 +12,16 @@ from purposegate.conflicts.relations import Relations
 from purposegate.conflicts.written import local_day
 from purposegate.facts import bands as facts_file
 from purposegate.facts.bands import Bands
-from purposegate.facts.history import History, Reserved
+from purposegate.facts.budgets import Budget
+from purposegate.facts.history import Count, History
+from purposegate.facts.sights import Sights
 from purposegate.facts.snapshot import Reader, Snapshot
 from purposegate.facts.sources import FactsPaths, Refusal
 from purposegate.model import (
-    Action,
     Conflict,
-    CountKey,
     Lookup,
     LookupFacts,
     RecordFacts,
-    RecordRef,
     Row,
     Whose,
 )
@@ -62,7 +61,7 @@ class ForceFacts:
         conflicts: Path,
         policy: Path,
         paths: FactsPaths,
-        counts: Callable[[Sequence[CountKey]], Awaitable[Sequence[int]]],
+        counts: Count,
         clock: Callable[[], datetime],
         history: History | None = None,
     ) -> "ForceFacts":
@@ -162,13 +161,9 @@ class ForceFacts:
             return ""
         return member.id
 
-    async def reserve(self, lookup: Lookup, records: Sequence[RecordRef]) -> Reserved:
-        """Reserve one sight of each record for the lookup's principal and action. Raises `LedgerOutage`."""
-        return await self._history.reserve(lookup, records)
-
-    def repeat_band(self, action: Action, ordinal: int) -> str:
-        """`first`, `few`, `many` or `over`, by the thresholds of facts.yaml."""
-        return self._bands.repeat(action, ordinal)
+    def sights(self, lookup: Lookup, *, tenure: str) -> Sights:
+        """The counting of one lookup, with nothing reserved yet; `take` then raises `LedgerOutage`."""
+        return Sights(self._history, Budget(self._bands, lookup, tenure=tenure))
 
 
 def _ties(snapshot: Snapshot, lookup: Lookup, record: Seen) -> tuple[Conflict, ...]:

@@ -1,63 +1,61 @@
-"""How often a person has seen a record: durable counts from the ledger, and those of lookups still being decided.
+"""How often something was seen: durable counts from the ledger, and those of lookups still being decided.
 
-A lookup reserves its sights before it is decided: ordinal = durable + in flight + 1. With n the ordinal from which policy
-refuses, at most n - 1 sights are ever released, whatever the interleaving: whenever one that may pass reserves, durable and in
-flight together are below n, and settling never raises their sum. Lookups that differ in nothing but their order stop at once
-where they would in turn. Where one in flight comes to nothing, those behind it were told a higher ordinal than in turn: too
-strict for once, never too lax.
+A lookup reserves its sights before it is decided: ordinal = durable + in flight + 1, for every key that the sight is counted
+by, all in one step. With n the ordinal from which policy refuses, at most n - 1 sights are ever released under a key, whatever
+the interleaving: whenever one that may pass reserves, durable and in flight together are below n, and settling never raises
+their sum. That holds for each key by itself, so it holds for a sight that many keys count. Lookups that differ in nothing but
+their order stop at once where they would in turn. Where one in flight comes to nothing, those behind it were told a higher
+ordinal than in turn: too strict for once, never too lax.
 
 What other processes on the same ledger have in flight is not seen, only what they made durable. One event loop: nothing here
-waits while it counts, so no lock is needed; only loading awaits the ledger.
+waits while it counts, so no lock is needed; only reading awaits the ledger. A count is in memory only while something of it is
+in flight: about 300 bytes a key.
 """
 
 import asyncio
-from collections import Counter, OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from purposegate.facts.bands import SIGHTS
-from purposegate.model import CountKey, Lookup, RecordRef
+from purposegate.model import Counted, CountKey
 
-IDLE_KEPT = 0
-"""Counts kept in memory with nothing in flight, about 300 bytes each. None, so that gates which share a ledger see each
-other's entries; a gate that has its ledger to itself may keep some and spare the question."""
-
-
-def count_key(lookup: Lookup, record: RecordRef) -> CountKey:
-    """What this lookup's sight of the record is counted by."""
-    return CountKey(lookup.principal.id, SIGHTS[lookup.action], record)
+Count = Callable[[Sequence[CountKey]], Awaitable[Sequence[Counted]]]
+"""Reads durable counts, each key's two numbers as of one moment. Raises `LedgerOutage`."""
 
 
 @dataclass(slots=True)
 class _Tally:
     durable: int
+    elsewhere: int
+    """Of `durable`, what other workers had counted when it was read."""
     in_flight: int = 0
-    elsewhere: int = 0
-    """Of `durable`, what other workers had counted when it was loaded."""
     heard: int = 0
     """What they have counted since."""
-    is_doubtful: bool = False
-    """A reservation was dropped unsettled: the ledger may have counted it or not, so it is to be asked again."""
 
 
 class Reserved:
-    """Sights taken before a decision. Settle it always; one that is dropped unsettled gives its places back."""
+    """Places taken before a decision. Settle it always; one that is dropped unsettled gives its places back."""
 
-    def __init__(self, history: "History", keys: tuple[CountKey, ...], places: Sequence[CountKey]) -> None:
-        taken = history.take(keys)
+    def __init__(self, history: "History", keys: Sequence[CountKey], seen: Mapping[CountKey, int]) -> None:
         self._history = history
         self._keys = keys
-        self._ordinals = tuple(taken[key] for key in places)
+        self._seen = seen
+        self._ordinals = history.take(keys)
         self._loop = asyncio.get_running_loop()
         self._is_settled = False
 
     @property
-    def ordinals(self) -> tuple[int, ...]:
-        """For each record reserved, which sight of it this would be: 1 = the first."""
+    def ordinals(self) -> Mapping[CountKey, int]:
+        """For each key reserved, which sight this would be: 1 = the first."""
         return self._ordinals
 
-    def settle(self, counted: frozenset[RecordRef]) -> None:
-        """End the reservation. `counted` are the records whose count the durable entry raised. Idempotent."""
+    @property
+    def seen(self) -> Mapping[CountKey, int]:
+        """For each key only looked at, how high it stands in durable entries."""
+        return self._seen
+
+    def settle(self, counted: Collection[CountKey]) -> None:
+        """End the reservation. `counted` are the keys that the durable entry raised. Idempotent."""
         if not self._is_settled:
             self._is_settled = True
             self._history.give_back(self._keys, counted)
@@ -70,71 +68,43 @@ class Reserved:
 
 
 class History:
-    """Counts of sights, by principal, sort of sight and record."""
+    """Counts in flight over those that are durable. One for a gate, kept over reloads."""
 
-    def __init__(
-        self,
-        counts: Callable[[Sequence[CountKey]], Awaitable[Sequence[int]]],
-        *,
-        elsewhere: Callable[[Sequence[CountKey]], Awaitable[Sequence[int]]] | None = None,
-        idle_kept: int = IDLE_KEPT,
-    ) -> None:
-        self._counts = counts
-        self._elsewhere = elsewhere
-        self._idle_kept = idle_kept
+    def __init__(self, count: Count) -> None:
+        self._count = count
         self._tallies: dict[CountKey, _Tally] = {}
-        self._idle: OrderedDict[CountKey, None] = OrderedDict()
-        self._loading: dict[CountKey, asyncio.Task[None]] = {}
         self._wanted: Counter[CountKey] = Counter()
 
-    async def reserve(self, lookup: Lookup, records: Sequence[RecordRef]) -> Reserved:
-        """Reserve one sight of each record; a record named twice is one sight. Raises `LedgerOutage`.
+    async def reserve(self, keys: Collection[CountKey], look: Sequence[CountKey] = ()) -> Reserved:
+        """Reserve one place under each key, and look at others; a key given twice is one place. Raises `LedgerOutage`.
 
         Cancelled while it waits, it has reserved nothing.
         """
-        places = [count_key(lookup, record) for record in records]
-        keys = tuple(dict.fromkeys(places))
-        for key in keys:  # what is waited for does not leave memory before it was used
+        asked = tuple(dict.fromkeys(keys))
+        for key in asked:  # what is waited for does not leave memory before it was used
             self._wanted[key] += 1
-            self._idle.pop(key, None)
         try:
-            while missing := [key for key in keys if key not in self._tallies]:
-                await self._load(missing)
-            await self._hear(keys)
-            return Reserved(self, keys, places)
+            counted = await self._count((*asked, *look)) if asked or look else ()
+            for key, found in zip(asked, counted, strict=False):  # what was only looked at comes after
+                self._hear(key, found)
+            seen = {key: found.total for key, found in zip(look, counted[len(asked) :], strict=True)}
+            return Reserved(self, asked, seen)
         finally:
-            for key in keys:
+            for key in asked:
                 self._wanted[key] -= 1
                 self._rest(key)
 
-    async def _load(self, missing: Sequence[CountKey]) -> None:
-        fresh = [key for key in missing if key not in self._loading]
-        if fresh:
-            # A task of its own: a lookup that is cancelled must not take the loading from those who wait with it.
-            task = asyncio.create_task(self._fetch(fresh), name="purposegate-counts")
-            self._loading.update(dict.fromkeys(fresh, task))
-        waited = {self._loading[key] for key in missing}
-        await asyncio.gather(*(asyncio.shield(task) for task in waited))
+    def _hear(self, key: CountKey, counted: Counted) -> None:
+        """Begin a tally, or learn what others have counted since: one that stays in flight must not grow deaf.
 
-    async def _hear(self, keys: Sequence[CountKey]) -> None:
-        """Learn what others have counted since a tally was loaded: one that stays in flight must not grow deaf."""
-        if self._elsewhere is None:
-            return
-        for key, now in zip(keys, await self._elsewhere(keys), strict=True):
-            tally = self._tallies[key]
-            tally.heard = max(tally.heard, now - tally.elsewhere)
-
-    async def _fetch(self, keys: Sequence[CountKey]) -> None:
-        try:
-            # The others' part first: what they add between the two readings then counts twice, and never not at all.
-            others = await self._elsewhere(keys) if self._elsewhere else [0] * len(keys)
-            found = await self._counts(keys)
-            for key, durable, elsewhere in zip(keys, found, others, strict=True):
-                self._tallies[key] = _Tally(durable, elsewhere=elsewhere)
-                self._rest(key)
-        finally:
-            for key in keys:
-                self._loading.pop(key, None)
+        The reading may be older than the tally: of this gate's own entries a tally that stands knows more, and it stands
+        from the first reading awaited to the last place settled. So only what others counted is taken from a later one.
+        """
+        tally = self._tallies.get(key)
+        if tally is None:
+            self._tallies[key] = _Tally(counted.total, counted.elsewhere)
+        else:
+            tally.heard = max(tally.heard, counted.elsewhere - tally.elsewhere)
 
     def take(self, keys: Sequence[CountKey]) -> dict[CountKey, int]:
         """Raise what is in flight by one each; the ordinals. For `Reserved` alone."""
@@ -145,12 +115,12 @@ class History:
             ordinals[key] = tally.durable + tally.heard + tally.in_flight
         return ordinals
 
-    def give_back(self, keys: Sequence[CountKey], counted: frozenset[RecordRef]) -> None:
+    def give_back(self, keys: Sequence[CountKey], counted: Collection[CountKey]) -> None:
         """Turn what is in flight into durable counts where the entry raised them. For `Reserved` alone."""
         for key in keys:
             tally = self._tallies[key]
             tally.in_flight -= 1
-            tally.durable += key.record in counted
+            tally.durable += key in counted
             self._rest(key)
 
     def abandon(self, keys: Sequence[CountKey]) -> None:
@@ -162,7 +132,6 @@ class History:
             tally = self._tallies[key]
             tally.in_flight -= 1
             tally.durable += 1
-            tally.is_doubtful = True
             self._rest(key)
 
     def _rest(self, key: CountKey) -> None:
@@ -171,13 +140,5 @@ class History:
             return
         del self._wanted[key]
         tally = self._tallies.get(key)
-        if tally is None or tally.in_flight:
-            return
-        if tally.is_doubtful:
+        if tally is not None and not tally.in_flight:
             del self._tallies[key]
-            return
-        self._idle[key] = None
-        self._idle.move_to_end(key)
-        while len(self._idle) > self._idle_kept:
-            oldest, _ = self._idle.popitem(last=False)
-            del self._tallies[oldest]

@@ -27,7 +27,7 @@ from purposegate.ledger.room import Room
 from purposegate.ledger.sqlite_store import SCHEMA_VERSION, SqliteStore
 from purposegate.ledger.store import Store
 from purposegate.ledger.writer import Limits, Writer
-from purposegate.model import CountKey, Entry, EntryKind, Receipt
+from purposegate.model import Counted, CountKey, Entry, EntryKind, Receipt
 
 __all__ = ["DurableLedger", "Limits"]
 
@@ -259,22 +259,21 @@ class DurableLedger:
         return Pending(encoded, entry.lookup_id, loop, future)
 
     async def counts(self, keys: Sequence[CountKey]) -> tuple[int, ...]:
-        """How often durable entries of all shards counted each key. Raises LedgerOutage.
+        """How often durable entries of all shards counted each key. Raises LedgerOutage."""
+        return tuple(one.total for one in await self.counted(keys))
 
-        A file is read on the caller's thread: some 20 us a key, less than handing it to another thread costs.
+    async def counted(self, keys: Sequence[CountKey]) -> tuple[Counted, ...]:
+        """The same, with what other workers and gates have counted told apart; all as of one moment. Raises LedgerOutage.
+
+        A file is read on the caller's thread: some 10 us and 4 us a key, less than handing it to another thread costs.
         """
-        return await self._counted(keys, elsewhere=False)
-
-    async def counts_elsewhere(self, keys: Sequence[CountKey]) -> tuple[int, ...]:
-        """The same of all shards but this one: what other workers and gates have counted. Raises LedgerOutage."""
-        return await self._counted(keys, elsewhere=True)
-
-    async def _counted(self, keys: Sequence[CountKey], *, elsewhere: bool) -> tuple[int, ...]:
         self._require_here()
         tokens = [self._ring.token(key) for key in keys]
         if self._store.is_remote:
-            return tuple(await asyncio.to_thread(self._store.counts, tokens, elsewhere=elsewhere))
-        return tuple(self._store.counts(tokens, elsewhere=elsewhere))
+            found = await asyncio.to_thread(self._store.counts, tokens)
+        else:
+            found = self._store.counts(tokens)
+        return tuple(Counted(*one) for one in found)
 
     def _require_here(self) -> None:
         if self._closed:

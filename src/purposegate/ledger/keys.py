@@ -54,7 +54,8 @@ class KeyRing:
 
     def token(self, key: CountKey) -> bytes:
         """What a counter is called in the database: 16 bytes of HMAC-SHA256, so that ids do not stand in clear."""
-        return self.term("count", (key.principal, key.sight, key.record.kind, key.record.id))
+        parts = (key.principal, key.sight, key.record.kind, key.record.id)
+        return self.term("count", (*parts, key.since) if key.since else parts)
 
     def term(self, kind: str, parts: Iterable[str]) -> bytes:
         """A search term's token. Each part is preceded by its length, so that no two lists collide."""

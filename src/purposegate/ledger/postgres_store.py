@@ -19,7 +19,7 @@ from purposegate.ledger import postgres_session as session
 from purposegate.ledger.merkle import EMPTY_ROOT, Frontier
 from purposegate.ledger.note import LogKey
 from purposegate.ledger.postgres_session import Address
-from purposegate.ledger.sqlite_store import NO_SHARD, SHARD_SHIFT
+from purposegate.ledger.sqlite_store import SHARD_SHIFT
 from purposegate.ledger.store import Batch, Head, StoreBusyError, StoreForkedError
 from purposegate.ledger.subtrees import Subtrees
 
@@ -304,16 +304,16 @@ class PostgresStore:
         )
         return found[0][0] if found else None
 
-    def counts(self, tokens: Sequence[bytes], *, elsewhere: bool = False) -> list[int]:
-        """How high each token stands; `elsewhere`: without this shard's part. Waits for the network. Raises LedgerOutage."""
+    def counts(self, tokens: Sequence[bytes]) -> list[tuple[int, int]]:
+        """How high each token stands, in all and without this shard's part. Waits for the network. Raises LedgerOutage."""
         with self._outage("counters cannot be read"):
-            found = dict(
-                self._read(
-                    "SELECT tok, sum(n)::bigint FROM counter WHERE tok = ANY(%b::bytea[]) AND shard != %b GROUP BY tok",
-                    (list(tokens), self._shard if elsewhere else NO_SHARD),
-                )
+            rows = self._read(
+                "SELECT tok, sum(n)::bigint, coalesce(sum(n) FILTER (WHERE shard != %b), 0)::bigint"
+                " FROM counter WHERE tok = ANY(%b::bytea[]) GROUP BY tok",
+                (self._shard, list(tokens)),
             )
-        return [found.get(token, 0) for token in tokens]
+        found = {token: (total, elsewhere) for token, total, elsewhere in rows}
+        return [found.get(token, (0, 0)) for token in tokens]
 
     def _read(self, query: LiteralString, parameters: Sequence[object]) -> list[Any]:
         """Rows, from a session of this store's own; opened again if it broke since, since reading twice harms nothing."""

@@ -9,6 +9,7 @@ Rows of all shards stand in the same tables, under a position: shard number time
 import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -38,7 +39,8 @@ FULL = 2
 OLDEST_SQLITE = 3_051_003
 """The first 3.51 without the WAL-reset bug."""
 MINUTE_S = 60
-NO_SHARD = -1
+COUNTED_AT_ONCE = 8_192
+"""Tokens in one statement; SQLite binds at most 32,766 values."""
 """No shard has this number, so it leaves none out."""
 LOCK_WAIT_MS = 5_000
 """Longest wait for another worker's transaction; a group commit takes about one, so this is an outage."""
@@ -366,20 +368,21 @@ class SqliteStore:
         ).get
         return found or b""
 
-    def counts(self, tokens: Sequence[bytes], *, elsewhere: bool = False) -> list[int]:
-        """How high each token stands; `elsewhere`: without this shard's part. Raises LedgerOutage."""
-        but = self._shard if elsewhere else NO_SHARD
+    def counts(self, tokens: Sequence[bytes]) -> list[tuple[int, int]]:
+        """How high each token stands, in all and without this shard's part, from one reading. Raises LedgerOutage."""
+        found: dict[bytes, tuple[int, int]] = {}
         try:
             with self._reading:
-                one = self._reader.execute
-                return [
-                    one(
-                        "SELECT coalesce(sum(n), 0) FROM counter WHERE tok = ? AND shard != ?", (each, but)
-                    ).get
-                    for each in tokens
-                ]
+                for at in range(0, len(tokens), COUNTED_AT_ONCE):
+                    asked = tokens[at : at + COUNTED_AT_ONCE]
+                    # Few widths of statement, so that each stays prepared; the filling asks for one token again.
+                    width = 1 << (len(asked) - 1).bit_length()
+                    bound = (self._shard, *asked, *([asked[0]] * (width - len(asked))))
+                    for token, total, own in self._reader.execute(_counting(width), bound):
+                        found[token] = (total, total - own)
         except apsw.Error as error:
             raise LedgerOutage(f"{self.path}: counters cannot be read: {type(error).__name__}") from error
+        return [found.get(token, (0, 0)) for token in tokens]
 
     def reopen(self) -> None:
         """Open a new connection and make durable what it reads; see `store.Store`. Raises LedgerOutage."""
@@ -391,6 +394,15 @@ class SqliteStore:
         self._reader.close(True)
         with suppress(apsw.Error):  # folding the WAL away may fail; every acknowledged entry is synced in it
             self._writer.close(True)
+
+
+@cache
+def _counting(width: int) -> str:
+    places = ",".join("?" * width)
+    return (
+        "SELECT tok, sum(n), sum(CASE WHEN shard = ? THEN n ELSE 0 END) FROM counter"  # noqa: S608  # fixed words only
+        f" WHERE tok IN ({places}) GROUP BY tok"
+    )
 
 
 def _head(db: apsw.Connection, shard: int) -> Head:

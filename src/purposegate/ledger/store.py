@@ -109,8 +109,8 @@ class Store(Protocol):
         """The note of the largest signed head kept of the shard sought or entered last; empty when there is none."""
         ...
 
-    def counts(self, tokens: Sequence[bytes], *, elsewhere: bool = False) -> list[int]:
-        """How high each token stands, all shards together, or all but this store's own. Any thread."""
+    def counts(self, tokens: Sequence[bytes]) -> list[tuple[int, int]]:
+        """How high each token stands, as of one moment: all shards together, and all but this store's own. Any thread."""
         ...
 
     def reopen(self) -> None:

@@ -27,7 +27,7 @@ from force_files import (
 from purposegate.errors import FactsOutage, ImportRefused, SettingsError
 from purposegate.facts import FactsPaths, ForceFacts
 from purposegate.facts.history import History
-from purposegate.model import Action, CountKey, RecordRef, Whose
+from purposegate.model import Action, Counted, CountKey, Whose
 from purposegate.reasons import Reason
 
 pytestmark = pytest.mark.anyio
@@ -37,9 +37,9 @@ EDMUND = somebody("Edmund", "Archer", "1981-11-05")
 BILAL = somebody("Bilal", "Khan", "1979-07-14")
 
 
-async def nothing_yet(keys: Sequence[CountKey]) -> Sequence[int]:
+async def nothing_yet(keys: Sequence[CountKey]) -> Sequence[Counted]:
     """A ledger without entries."""
-    return [0] * len(keys)
+    return [Counted(0)] * len(keys)
 
 
 async def _load(paths: FactsPaths, *, now: datetime = NOW, history: History | None = None) -> ForceFacts:
@@ -166,25 +166,27 @@ async def test_only_who_works_here_can_originate(tmp_path: Path) -> None:
 async def test_sights_are_reserved_and_banded(paths: FactsPaths) -> None:
     """The eighth view is over; a search's eighth sight is not."""
     facts = await _load(paths)
-    held = [await facts.reserve(lookup(), [RecordRef("person", "77")]) for _ in range(8)]
-    ordinal = held[-1].ordinals[0]
+    one = [row(record="77")]
+    held = [
+        facts.sights(lookup(action=action), tenure="settled")
+        for action in (Action.VIEW, Action.SEARCH)
+        for _ in range(8)
+    ]
+    found = await facts.about_records(lookup(), one)
+    standings = [(await sights.take(one, found))[0] for sights in held]
 
-    assert ("over", "first") == (
-        facts.repeat_band(Action.VIEW, ordinal),
-        facts.repeat_band(Action.SEARCH, ordinal),
-    )
+    assert [(8, "over"), (8, "first")] == [(one.ordinal, one.repeat) for one in standings[7::8]]
 
 
 async def test_history_outlives_a_reload(paths: FactsPaths) -> None:
     """What is in flight under the old policies stands before what begins under the new."""
     old = await _load(paths)
-    held = await old.reserve(lookup(), [RecordRef("person", "77")])
     new = await _load(paths, history=old.history)
+    one = [row(record="77")]
+    found = await old.about_records(lookup(), one)
+    held = [facts.sights(lookup(), tenure="settled") for facts in (old, new)]
 
-    assert ((1,), (2,)) == (
-        held.ordinals,
-        (await new.reserve(lookup(), [RecordRef("person", "77")])).ordinals,
-    )
+    assert [1, 2] == [(await sights.take(one, found))[0].ordinal for sights in held]
 
 
 # Stated as of 09:00: 26 hours later the work is stale, 50 hours later the people.

@@ -22,6 +22,7 @@ from purposegate.model import (
 )
 from purposegate.protocols import Decider, Facts, Ledger
 from purposegate.testing import FixedFacts, ForgetfulLedger, UnsafeAllowAll
+from purposegate.weigh import named
 
 pytestmark = pytest.mark.anyio
 
@@ -81,11 +82,13 @@ async def test_fixed_facts_say_the_same_of_everybody() -> None:
     """Each record has the conflicts given, each sight is the first, and nothing is ever stale."""
     facts: Facts = FixedFacts(conflicts=(TIE,))
     about = await facts.about_lookup(LOOKUP)
-    reservation = await facts.reserve(LOOKUP, LOOKUP.records)
+    sights = facts.sights(LOOKUP, tenure=about.tenure)
+    (found,) = await facts.about_records(LOOKUP, named(LOOKUP.records))
+    standings = await sights.take(named(LOOKUP.records), [found])
 
     assert "assigned" == about.ref_state
-    assert (1,) == reservation.ordinals
-    assert "first" == facts.repeat_band(Action.VIEW, 99)
+    assert [(1, "first")] == [(one.ordinal, one.repeat) for one in standings]
+    assert ("usual", ()) == (sights.words.breadth, sights.words.patterns)
     assert "anybody" == await facts.known_as("anybody")
 
 
