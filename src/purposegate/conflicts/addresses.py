@@ -6,9 +6,10 @@ at the head of the street line, `Flat 2`, `2/14`, ranges (`12-14`), letters (`12
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import NamedTuple
 
-from purposegate.conflicts.names import fold
+from purposegate.conflicts.names import SPELLINGS_KEPT, fold
 from purposegate.model import Address
 
 # Only what English-language addresses abbreviate in writing. "st" opening a street is a saint, closing one a street.
@@ -64,6 +65,7 @@ def _number(text: str) -> Number | None:
     return Number(0, 0, name=name.replace(" ", "")) if name else None
 
 
+@lru_cache(SPELLINGS_KEPT)
 def _street(text: str) -> str:
     words = fold(text).split()
     spelt = [_TYPES.get(one, one) if place else one for place, one in enumerate(words)]

@@ -8,7 +8,7 @@ from purposegate.conflicts.composition import Composer
 from purposegate.conflicts.decisions import Decision
 from purposegate.conflicts.directory import Directory, Staff
 from purposegate.conflicts.people import Person, person
-from purposegate.conflicts.prefilter import Key, Pool, narrow_keys, wide_keys
+from purposegate.conflicts.prefilter import Key, Narrow, PairPool, Pool, narrow_keys, wide_keys
 from purposegate.conflicts.register import Entries, RegisterEntry
 from purposegate.conflicts.written import Home
 from purposegate.model import RecordRef, Row
@@ -20,7 +20,7 @@ class Subject:
 
     person: Person
     wide: frozenset[Key]
-    narrow: frozenset[Key]
+    narrow: Narrow
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class Colleagues:
 
     def __init__(self, directory: Directory) -> None:
         self._members = tuple(directory.staff.values())
-        self._pool = Pool((person(member.person) for member in self._members), narrow_keys)
+        self._pool = PairPool(person(member.person) for member in self._members)
 
     def near(self, subject: Subject) -> Iterator[tuple[Staff, Person]]:
         """Members of staff worth comparing with this person."""

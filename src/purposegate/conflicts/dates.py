@@ -6,6 +6,7 @@ leniently. Dates in the force's own files are read strictly, one spelling each.
 
 import re
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -14,6 +15,8 @@ _PARTIAL = re.compile(r"\d{4}(-\d{2}(-\d{2})?)?")
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2})?(Z|[+-]\d{2}:\d{2})")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
+BIRTHS_KEPT = 16_384
+"""Dates kept as read, about 2 MB: there are only some 30,000 days on which people now living were born."""
 FOREVER = datetime.max.replace(tzinfo=UTC)
 BEGINNING = datetime.min.replace(tzinfo=UTC)
 
@@ -28,8 +31,13 @@ class Birth(NamedTuple):
 
 def births(written: tuple[str, ...]) -> tuple[Birth, ...]:
     """Every date that can be read, each once; what cannot be read is no evidence, so it is left out."""
-    found = (_LOOSE.fullmatch(text.strip()) for text in written)
-    return tuple(dict.fromkeys(Birth(*(part or "" for part in match.groups())) for match in found if match))
+    return tuple(dict.fromkeys(birth for text in written if (birth := _birth(text))))
+
+
+@lru_cache(BIRTHS_KEPT)
+def _birth(text: str) -> Birth | None:
+    match = _LOOSE.fullmatch(text.strip())
+    return Birth(*match.groups(default="")) if match else None
 
 
 def read_birth(text: str) -> tuple[str, date]:

@@ -40,6 +40,8 @@ class Part(NamedTuple):
 
 
 MISSING = Part("missing", 0.0)
+RARER_TELLS_MORE = frozenset({"exact", "near"})
+"""Levels of a name to whose weight its own rarity is added."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,13 +159,16 @@ class Linker:
     ) -> Part:
         if one is None or other is None:
             return MISSING
+        part = self._word(one, other, nicknames=nicknames)
+        if part.level not in RARER_TELLS_MORE:
+            return part
         rarity = min(bits(word.text) for bits in rarities for word in (one, other))
-        return self._word(one, other, rarity, nicknames=nicknames)
+        return Part(part.level, max(self._matching.name.far, rarity + part.bits))
 
-    def _word(self, one: Word, other: Word, rarity: float, *, nicknames: bool) -> Part:
+    def _word(self, one: Word, other: Word, *, nicknames: bool) -> Part:
         weights = self._matching.name
         if one.text == other.text:
-            return Part("exact", max(weights.far, rarity + weights.exact))
+            return Part("exact", weights.exact)
         if len(one.text) == 1 or len(other.text) == 1:
             alike = one.text[0] == other.text[0]
             return Part("initial", weights.initial) if alike else Part("different", weights.different)
@@ -178,7 +183,7 @@ class Linker:
             )
             or (nicknames and are_nicknames(one.text, other.text))
         ):
-            return Part("near", max(weights.far, rarity + weights.near))
+            return Part("near", weights.near)
         if closeness >= FAR or (one.sound and one.sound == other.sound):
             return Part("far", weights.far)
         return Part("different", weights.different)

@@ -10,7 +10,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
@@ -33,6 +33,11 @@ _TITLES = frozenset(
 )
 
 
+SPELLINGS_KEPT = 16_384
+"""Folded spellings kept: names, streets and postcodes of a busy hour, about 3 MB. A list repeats most of them."""
+
+
+@lru_cache(SPELLINGS_KEPT)
 def fold(text: str) -> str:
     """Casefold, strip accents and punctuation: words of letters and digits, one space between."""
     return _GAPS.sub(" ", _DROPPED.sub("", text.lower() if text.isascii() else _bare(text))).strip()
@@ -59,6 +64,7 @@ class FoldedName(NamedTuple):
     surname: Word | None
 
 
+@lru_cache(SPELLINGS_KEPT)
 def word(text: str) -> Word | None:
     """One part of a name, or None when nothing comparable is left of it."""
     words = fold(text).split()

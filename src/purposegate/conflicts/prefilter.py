@@ -5,22 +5,23 @@ Two widths. For the few entries of one member of staff, any one agreement will d
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
+from typing import NamedTuple
 
 from purposegate.conflicts.addresses import Place
 from purposegate.conflicts.dates import Birth
-from purposegate.conflicts.names import FoldedName, Word
+from purposegate.conflicts.names import SPELLINGS_KEPT, FoldedName, Word
 from purposegate.conflicts.people import Person
 
 Key = tuple[object, ...]
 """What kind of thing is shared, and its value. Plain tuples: a lookup makes some twenty of them for every row."""
 
 
-def _word_keys(part: Word) -> Iterator[Key]:
+@lru_cache(SPELLINGS_KEPT)
+def _word_keys(part: Word) -> tuple[Key, ...]:
     # One label for both parts of a name: what was written into the other column must still meet its like.
-    yield "sound", part.sound or part.text
-    yield "text", part.text
-    if len(part.words) > 1:
-        yield from (("text", one) for one in part.words)
+    several = (("text", one) for one in part.words) if len(part.words) > 1 else ()
+    return ("sound", part.sound or part.text), ("text", part.text), *several
 
 
 def _birth_keys(birth: Birth) -> Iterator[Key]:
@@ -71,22 +72,31 @@ def _door(one: Place) -> Iterator[Key]:
         yield "door-locality", one.number.low, one.street[:5], one.locality[:5]
 
 
-def narrow_keys(someone: Person) -> frozenset[Key]:
-    """Every pair of things that two descriptions of this person may have in common, and what is rare alone."""
+class Narrow(NamedTuple):
+    """What two descriptions of this person may have in common two at a time, and what is rare alone."""
+
+    alone: frozenset[Key]
+    births: tuple[Key, ...]
+    homes: tuple[Key, ...]
+    hints: frozenset[str]
+    """How each part of a name sounds, and how it begins: with a birth or a home, enough to look closer."""
+
+
+def narrow_keys(someone: Person) -> Narrow:
+    """The person's pairs, not yet put together: a search puts together only those that may meet."""
     parts = [part for name in someone.names for part in name if part]
-    hints = {*(part.sound for part in parts), *(part.text[:3] for part in parts)}
-    births = [key for birth in someone.births for key in _birth_keys(birth)]
-    homes = [key for one in someone.places for key in _place_keys(one)]
-    return frozenset(
-        [
-            *(key for name in someone.names for key in _pair(name)),
-            *(("birth", *birth) for birth in someone.births if birth.day),
-            *(key for one in someone.places for key in _door(one)),
-            *((hint, *key) for hint in hints for key in births),
-            *((hint, *key) for hint in hints for key in homes),
-            *((*birth, *home) for birth in births for home in homes),
-            *_handles(someone),
-        ]
+    return Narrow(
+        alone=frozenset(
+            [
+                *(key for name in someone.names for key in _pair(name)),
+                *(("birth", *birth) for birth in someone.births if birth.day),
+                *(key for one in someone.places for key in _door(one)),
+                *_handles(someone),
+            ]
+        ),
+        births=tuple(key for birth in someone.births for key in _birth_keys(birth)),
+        homes=tuple(key for one in someone.places for key in _place_keys(one)),
+        hints=frozenset([*(part.sound for part in parts), *(part.text[:3] for part in parts)]),
     )
 
 
@@ -106,3 +116,39 @@ class Pool:
         for key in shared & self._places.keys():
             found.update(self._places[key])
         return sorted(found)
+
+
+class PairPool:
+    """Persons, found again by what they share two at a time with another. Built once, then only read."""
+
+    def __init__(self, persons: Iterable[Person]) -> None:
+        self.persons: Sequence[Person] = tuple(persons)
+        self._alone: dict[Key, list[int]] = {}
+        self._pairs: dict[Key, dict[Key | str, list[int]]] = {}
+        for place, someone in enumerate(self.persons):
+            narrow = narrow_keys(someone)
+            for key in narrow.alone:
+                self._alone.setdefault(key, []).append(place)
+            for first, seconds in _pairs(narrow):
+                under = self._pairs.setdefault(first, {})
+                for second in seconds:
+                    under.setdefault(second, []).append(place)
+
+    def near(self, shared: Narrow) -> Sequence[int]:
+        """Places of the persons who share a pair or something rare, in order."""
+        found: set[int] = set()
+        for key in shared.alone & self._alone.keys():
+            found.update(self._alone[key])
+        for first, seconds in _pairs(shared):
+            under = self._pairs.get(first)
+            if under:
+                for second in seconds & under.keys():
+                    found.update(under[second])
+        return sorted(found)
+
+
+def _pairs(narrow: Narrow) -> Iterator[tuple[Key, frozenset[Key | str]]]:
+    """Each birth with name or home, each home with name."""
+    with_birth = narrow.hints | frozenset(narrow.homes)
+    yield from ((birth, with_birth) for birth in dict.fromkeys(narrow.births))
+    yield from ((home, narrow.hints) for home in dict.fromkeys(narrow.homes))
