@@ -89,12 +89,12 @@ def _first_page(attempt: Attempt, match: Match) -> Page:
 
 
 async def _ask(attempt: Attempt, upstream: Upstream, page: Page) -> Held:
-    match = _match(attempt)
-    declared_in = attempt.snapshot.catalogue.field.lower().encode()
+    match, snapshot = _match(attempt), attempt.snapshot
+    request = match.request(page).without(frozenset({snapshot.catalogue.field.lower().encode()}))
+    if snapshot.declarations is not None:
+        request = snapshot.declarations.stripped(request)
     with TRACER.start_as_current_span(SPAN_UPSTREAM):
-        return await upstream.ask(
-            match.request(page).without(frozenset({declared_in})), cap_bytes=match.cap_bytes
-        )
+        return await upstream.ask(request, cap_bytes=match.cap_bytes)
 
 
 async def _fill(attempt: Attempt, upstream: Upstream, held: Held, page: Page) -> Gathered:

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from purposegate import evidence
+from purposegate.approval import Taken
 from purposegate.enforcement.refusal import WaysForward
 from purposegate.errors import Outage
 from purposegate.evidence import Judged
@@ -15,8 +16,10 @@ from purposegate.model import (
     NOTHING,
     Action,
     Answer,
+    Conflict,
     CountKey,
     Declaration,
+    Declared,
     Entry,
     EntryKind,
     Lookup,
@@ -27,12 +30,14 @@ from purposegate.model import (
     Principal,
     Question,
     RecordFacts,
+    RecordRef,
     Row,
     Standing,
 )
 from purposegate.pages import Pages
-from purposegate.protocols import Catalogue, Cursors, Decider, Facts, Match, Purpose, Routes, Sights
+from purposegate.protocols import Catalogue, Cursors, Decider, Declarations, Facts, Match, Purpose, Review, Routes, Sights
 from purposegate.reasons import Family, Reason
+from purposegate.step_up import StepUp
 
 
 async def _nothing() -> None:
@@ -61,6 +66,12 @@ class Snapshot:
     agency: Mapping[str, str] = field(default_factory=lambda: NOTHING)
     pages: Pages = field(default_factory=Pages)
     """The gate's own pages that rooms add; `own_pages` has those that always stand."""
+    declarations: Declarations | None = None
+    """Reads declarations made ahead, beside those in the header; without it the header is all that is read."""
+    review: Review | None = None
+    """What people decide about lookups; without it nothing can be approved, and an obligation to be approved refuses."""
+    step_up: StepUp | None = None
+    """How people prove themselves anew; without it nobody does, and an obligation to do so refuses."""
 
     def mode_of(self, kind: str) -> Mode:
         """The mode of a record kind; unmapped requests have the default's."""
@@ -77,6 +88,8 @@ class Attempt:
     principal: Principal
     request: Request
     match: Match | None
+    made: Declared | None = None
+    """How the declaration came, and how far it reaches."""
     declaration: Declaration | None = None
     purpose: Purpose | None = None
     lookup: Lookup | None = None
@@ -92,6 +105,11 @@ class Attempt:
     allow_rules: frozenset[str] = frozenset()
     fulfilled: frozenset[Obligation] = frozenset({Obligation.FLAG})
     """What this entrance carries out: a flag stands in the entry; a justification is in the reason, or it is not."""
+    approvals: dict[RecordRef, Taken] = field(default_factory=dict)
+    barred: list[Conflict] = field(default_factory=list)
+    """Ties of approvers that were found when their approval was to be used."""
+    owes_review: bool | None = None
+    """Whether earlier broken glass waits for review; None until it is asked."""
     originator_confirmed: bool = False
     """Whether the originator named has countersigned that the lookup is on their behalf."""
     answers: dict[Question, Answer] = field(default_factory=dict)
@@ -158,6 +176,7 @@ class Attempt:
                 self.request, self.snapshot.catalogue.field, parsed=self.declaration is not None
             ),
             **evidence.declaration_fields(self.declaration),
+            **evidence.made_fields(self.made, self.principal.login),
             **evidence.outcome_fields(self.outcome, self.reasons, self.detail),
             "mode": self.mode.value,
             "status": self.status,
@@ -187,6 +206,7 @@ class Attempt:
                 "facts_as_of": lookup_facts.as_of.isoformat(),
                 "numbers": dict(lookup_facts.numbers),
             }
+        fields |= evidence.approval_fields(self.approvals.values(), self.barred)
         if self.overridden is not None:
             fields["overridden"] = self.overridden.value
         counts: tuple[CountKey, ...] = ()

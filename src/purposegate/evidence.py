@@ -3,6 +3,7 @@
 One exception, which looking back needs: the identity snapshot of each data subject seen, sealed in the erasable payload.
 """
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -10,13 +11,16 @@ from hashlib import sha256
 from types import MappingProxyType
 from typing import Any
 
+from purposegate.approval import Taken
 from purposegate.exchange import Request
 from purposegate.model import (
     Action,
     Conflict,
     CountKey,
     Declaration,
+    Declared,
     Identity,
+    Login,
     Outcome,
     Principal,
     RecordRef,
@@ -80,6 +84,15 @@ def declaration_fields(declaration: Declaration | None) -> dict[str, Any]:
     }
 
 
+def made_fields(made: Declared | None, login: Login) -> dict[str, Any]:
+    """How the declaration came; and what the token was granted for, as sent, where no declaration could be read."""
+    if made is not None:
+        return {"declared_by": made.how} | ({"declaration": made.id} if made.id else {})
+    if login.authorization_details is None:
+        return {}
+    return {"granted_as_sent": json.dumps(login.authorization_details)[:MAX_DECLARED_BYTES]}
+
+
 OPERATIONS: Mapping[Action, str] = MappingProxyType(
     {
         Action.VIEW: "consultation",
@@ -112,6 +125,8 @@ def legal_fields(
     One field, since none of it is personal: it may be disclosed as one.
     """
     legal: dict[str, Any] = {"operations": operations(action, declaration.recipient if declaration else "")}
+    if declaration is not None and declaration.notice:
+        legal["notice_acknowledged"] = declaration.notice
     if purpose is not None:
         legal["notice"] = notice_digest(purpose.notice)
         if codes := purpose.aliases.get("ncic"):
@@ -157,6 +172,13 @@ def identity_row(identity: Identity) -> dict[str, Any]:
         "phones": list(identity.phones),
         "plates": list(identity.plates),
     }
+
+
+def approval_fields(approvals: Iterable[Taken], barred: Iterable[Conflict]) -> dict[str, Any]:
+    """Which approvals the lookup spent, whose, and which ties of an approver stood in the way."""
+    spent = [{"matter": one.id, "approver": one.approver} for one in approvals]
+    ties = [conflict_row(tie) for tie in barred]
+    return ({"approvals": spent} if spent else {}) | ({"approver_conflicts": ties} if ties else {})
 
 
 def row_fields(judged: Judged, *, released: bool, hidden: frozenset[str] = frozenset()) -> dict[str, Any]:

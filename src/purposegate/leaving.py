@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
+from purposegate.afterwards import owed, unsent
 from purposegate.attempt import Attempt
-from purposegate.errors import LedgerOutage
+from purposegate.errors import LedgerOutage, Outage
 from purposegate.exchange import Pass, Reply
 from purposegate.model import CountKey, Entry, EntryKind, Mode
 from purposegate.parts import Parts, bare_entry
@@ -54,6 +55,10 @@ class Exit:
             attempt.settle(counted)
         if attempt.reasons and attempt.family is not Family.OUTAGE and not monitored:
             self._rate.note(attempt.principal.id)
+        try:
+            await owed(attempt)
+        except Outage as outage:
+            return refused(attempt, unsent(attempt, outage))
         if reply is None:
             return Pass.ORIGINAL
         headers = reply.headers if receipt is None else (*reply.headers, (b"purposegate-receipt", receipt))

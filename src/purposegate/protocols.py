@@ -4,14 +4,17 @@
 touches the world. `routes` and `purposes` are loaded policy: pure, and swapped together with the decider (law 9).
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Protocol
 
+from purposegate.approval import Binding, Taken
 from purposegate.exchange import Held, Page, Request
 from purposegate.model import (
     Action,
     CountKey,
     Declaration,
+    Declared,
     Entry,
     Lookup,
     LookupFacts,
@@ -91,6 +94,21 @@ class Facts(Protocol):
         """Conflicts of principal, originator and recipient with each row's data subjects; one answer a row, in order."""
         ...
 
+    async def reference_explains(self, lookup: Lookup, records: Sequence[RecordRef]) -> bool:
+        """Whether the declared reference, by the principal's own work on it, explains each of these records now.
+
+        False for no records.
+        """
+        ...
+
+    async def open_references(self, staff_id: str) -> tuple[tuple[str, str], ...]:
+        """Kind and key of what somebody is assigned to now, newest first, at most 50."""
+        ...
+
+    async def is_service(self, staff_id: str) -> bool:
+        """Whether the directory says that this is a service, and no person."""
+        ...
+
     async def known_as(self, staff_id: str) -> str:
         """The staff directory's own spelling of somebody who works here now; empty where it holds nobody such."""
         ...
@@ -142,6 +160,35 @@ class Upstream(Protocol):
 
         Raises as `ask` does; even then the entrance can pass the answer on as it comes.
         """
+        ...
+
+
+class Review(Protocol):
+    """What people decide about lookups, as far as the gate waits for it. Every method may raise `Outage`."""
+
+    async def take(
+        self, binding: Binding, *, lookup: Lookup, fits: Callable[[str], Awaitable[bool]]
+    ) -> Taken | None:
+        """Spend an approval of exactly this lookup, if one stands and `fits` says so of its approver.
+
+        Its use is durable on return. It stays spent, whatever becomes of the lookup.
+        """
+        ...
+
+    async def confirmed(self, lookup: Lookup, originator: str) -> bool:
+        """Whether the originator, as the directory spells them, confirmed ahead what this principal does for the reference."""
+        ...
+
+    async def owes(self, lookup: Lookup) -> bool:
+        """Whether the principal's earlier uses of broken glass wait for review, so that the next needs an approval first."""
+        ...
+
+    async def broken(self, lookup: Lookup) -> None:
+        """Tell supervisors that glass was broken: an entry, durable on return."""
+        ...
+
+    async def on_behalf(self, lookup: Lookup, originator: str) -> None:
+        """Have a released lookup wait for its originator's countersign. The release is its entry."""
         ...
 
 
@@ -256,6 +303,20 @@ class Cursors(Protocol):
         ...
 
 
+class Declarations(Protocol):
+    """Reads what a lookup is declared for, whichever way it was declared."""
+
+    async def declared(
+        self, request: Request, *, principal: Principal, match: Match, at: datetime
+    ) -> Declared:
+        """The one declaration of a lookup. Raises `DeclarationRefused`, and `Outage` where it cannot be looked up."""
+        ...
+
+    def stripped(self, request: Request) -> Request:
+        """The request without what stands for a declaration made ahead."""
+        ...
+
+
 class Routes(Protocol):
     """records.yaml, loaded."""
 
@@ -361,6 +422,10 @@ class Catalogue(Protocol):
 
     def named(self, code: str) -> Purpose | None:
         """The purpose of this code, or None where none can be declared by it."""
+        ...
+
+    def kind_of(self, ref: str) -> str:
+        """Which kind a reference is by its form, or "" where it has none."""
         ...
 
     def open_to(self, principal: Principal) -> Sequence[Purpose]:

@@ -33,6 +33,7 @@ class Reason(StrEnum):
     IDENTITY_MISSING = "identity-missing"
     IDENTITY_INVALID = "identity-invalid"
     REFUSALS_TOO_MANY = "refusals-too-many"
+    STEP_UP_NEEDED = "step-up-needed"
     PRINCIPAL_UNKNOWN = "principal-unknown"
 
     PATH_AMBIGUOUS = "path-ambiguous"
@@ -126,6 +127,12 @@ WORDINGS: dict[Reason, Wording] = {
         Family.IDENTITY,
         "Too many refused lookups in a short time. Wait, then correct the declaration before asking again.",
         "The principal passed the refusal rate; further attempts are counted, one entry a minute.",
+    ),
+    Reason.STEP_UP_NEEDED: Wording(
+        401,
+        Family.IDENTITY,
+        "Sign in again, with the method that the challenge names, then send the same lookup again.",
+        "Glass was declared broken without the sign-in that the settings ask for.",
     ),
     Reason.PRINCIPAL_UNKNOWN: Wording(
         403,

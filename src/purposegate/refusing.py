@@ -2,7 +2,7 @@
 
 from purposegate.attempt import Attempt
 from purposegate.enforcement import refusal
-from purposegate.exchange import Reply
+from purposegate.exchange import Headers, Reply
 from purposegate.reasons import Family, Reason
 
 RETRY_SOON = ((b"retry-after", b"5"),)
@@ -26,7 +26,9 @@ def refused(attempt: Attempt, reason: Reason, detail: str = "") -> Reply:
     if family is Family.DECLARATION:
         extra = {"declare": attempt.snapshot.catalogue.offered(attempt.principal)}
     shown = detail if family in (Family.DECLARATION, Family.ROUTE) else ""
-    headers = RETRY_SOON if reason.wording.status == 503 else ()  # noqa: PLR2004  RFC 9110 section 10.2.3
+    headers: Headers = RETRY_SOON if reason.wording.status == 503 else ()  # noqa: PLR2004  RFC 9110 section 10.2.3
+    if reason is Reason.STEP_UP_NEEDED and attempt.snapshot.step_up is not None:
+        headers = ((b"www-authenticate", attempt.snapshot.step_up.challenge),)
     return refusal.problem(
         reason, lookup_id=attempt.id, detail=shown, links=links, extra=extra, headers=headers
     )

@@ -7,9 +7,10 @@ from collections.abc import Awaitable, Callable
 
 from purposegate.answer import collect, observe
 from purposegate.attempt import Attempt
+from purposegate.declaring import close_fields, declare, require_reach
 from purposegate.errors import DeclarationRefused, IdentityRefused, LookupRefused, Outage, RouteRefused
 from purposegate.exchange import Reply
-from purposegate.model import Lookup, Mode, Obligation, Outcome
+from purposegate.model import Action, Lookup, Mode, Obligation, Outcome
 from purposegate.protocols import Match, Upstream
 from purposegate.reasons import Reason
 from purposegate.refusing import refused
@@ -74,9 +75,11 @@ async def _request_stage(attempt: Attempt, refusal: RouteRefused | Outage | None
     if attempt.request.body_over_cap:
         raise RouteRefused(Reason.BODY_TOO_LARGE)
     attempt.lookup = await _declared(attempt, match)
+    await require_reach(attempt, match, attempt.lookup)
     await gather(attempt)
     weighed = await weigh(attempt, named(match.records) or (nameless(match.kind),))
     attempt.outcome = _united([one.outcome for one in weighed])
+    close_fields(attempt, match)
     reasons = list(attempt.outcome.reasons)
     if match.touches(attempt.outcome.masks):
         reasons.append(Reason.MASKED_CRITERION)
@@ -90,29 +93,60 @@ async def _declared(attempt: Attempt, match: Match) -> Lookup:
     snapshot = attempt.snapshot
     if not await snapshot.facts.known_as(attempt.principal.id):
         raise IdentityRefused(Reason.PRINCIPAL_UNKNOWN)
-    attempt.declaration = snapshot.catalogue.declared(attempt.request)
-    attempt.purpose = snapshot.catalogue.accept(attempt.declaration)
-    originator = attempt.declaration.originator
-    if attempt.declaration.break_glass and not attempt.breaks_glass:
-        raise DeclarationRefused(
-            Reason.DECLARATION_MALFORMED,
-            "break-glass: not open to your role under this purpose; leave it out.",
-        )
-    if originator and not await snapshot.facts.known_as(originator):
+    declaration, purpose = await declare(attempt, match)
+    originator = declaration.originator
+    _require_sign_in(attempt, match)
+    known = await snapshot.facts.known_as(originator) if originator else ""
+    if originator and not known:
         raise DeclarationRefused(Reason.ORIGINATOR_UNKNOWN)
-    if attempt.purpose.reason_is_full(attempt.declaration.reason):
+    if purpose.reason_is_full(declaration.reason):
         attempt.fulfilled |= {Obligation.JUSTIFY}
-    return Lookup(
+    lookup = Lookup(
         id=attempt.id,
         at=attempt.at,
         principal=attempt.principal,
         action=match.action,
         kind=match.kind,
         records=match.records,
-        declaration=attempt.declaration,
+        declaration=declaration,
         criteria=match.criteria,
+        grace_s=purpose.grace_s,
         continues=bool(match.page),
     )
+    if known:
+        attempt.originator_confirmed = await _confirmed(attempt, lookup, known)
+    return lookup
+
+
+def _require_sign_in(attempt: Attempt, match: Match) -> None:
+    """Return if glass, where declared broken, may be: by this role, for one record, by somebody who proved themself anew.
+
+    All of it depends on the request and the principal alone (law 7). Raises `DeclarationRefused`, `IdentityRefused`.
+    """
+    step_up, glass = attempt.snapshot.step_up, attempt.declaration and attempt.declaration.break_glass
+    if step_up is not None and step_up.holds(attempt.principal, attempt.at):
+        attempt.fulfilled |= {Obligation.STEP_UP}
+    if not glass:
+        return
+    if not attempt.breaks_glass:
+        raise DeclarationRefused(
+            Reason.DECLARATION_MALFORMED,
+            "break-glass: not open to your role under this purpose; leave it out.",
+        )
+    if match.action is not Action.VIEW or len(match.records) != 1:
+        raise DeclarationRefused(
+            Reason.DECLARATION_MALFORMED, "break-glass: opens one record; leave it out for anything else."
+        )
+    if step_up is not None and Obligation.STEP_UP not in attempt.fulfilled:
+        raise IdentityRefused(Reason.STEP_UP_NEEDED)
+
+
+async def _confirmed(attempt: Attempt, lookup: Lookup, originator: str) -> bool:
+    """Whether the originator need not countersign: they have confirmed ahead, or the principal named themself."""
+    if originator == lookup.principal.id:
+        return True
+    review = attempt.snapshot.review
+    return review is not None and await review.confirmed(lookup, originator)
 
 
 def _united(outcomes: list[Outcome]) -> Outcome:

@@ -5,8 +5,10 @@ The order is fixed: a sight is reserved before it is decided, so that parallel l
 
 import logging
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 
+from purposegate.approving import with_approval
 from purposegate.attempt import Attempt
 from purposegate.errors import Outage
 from purposegate.evidence import Judged
@@ -139,15 +141,12 @@ async def _outcomes(
         tied = [(tie, _question(attempt, row, facts, standing, tie)) for tie in facts.conflicts]
         plans.append((plain, tied))
     answers = await _asked(attempt, [q for plain, tied in plans for q in (plain, *(q for _, q in tied))])
-    return [
-        judge(
-            answers[plain],
-            [(conflict, answers[question]) for conflict, question in tied],
-            allow_rules=attempt.allow_rules,
-            fulfilled=_fulfilled(attempt, standing),
-        )
-        for (plain, tied), standing in zip(plans, standings, strict=True)
-    ]
+    outcomes: list[Outcome] = []
+    for row, (plain, tied), standing in zip(rows, plans, standings, strict=True):
+        ties = [(conflict, answers[question]) for conflict, question in tied]
+        judged = partial(judge, answers[plain], ties, allow_rules=attempt.allow_rules)
+        outcomes.append(await with_approval(attempt, row, judged, fulfilled=_fulfilled(attempt, standing)))
+    return outcomes
 
 
 def _fulfilled(attempt: Attempt, standing: Standing) -> frozenset[Obligation]:
@@ -164,8 +163,9 @@ async def _asked(attempt: Attempt, questions: Sequence[Question]) -> Mapping[Que
         with TRACER.start_as_current_span(SPAN_DECIDE):
             ruling = await attempt.snapshot.decider.decide(fresh, lookup_id=attempt.id)
         attempt.policy_digest, attempt.allow_rules = ruling.digest, ruling.allow_rules
-        if ruling.call_id:
-            attempt.call_ids.append(ruling.call_id)
+        # An answer remembered names the call that gave it, and may be one that this lookup has named already.
+        named_calls = dict.fromkeys([*attempt.call_ids, *filter(None, ruling.call_id.split(","))])
+        attempt.call_ids = list(named_calls)
         attempt.answers.update(zip(fresh, ruling.answers, strict=True))
     return attempt.answers
 
@@ -180,10 +180,14 @@ async def _by_broken_glass(attempt: Attempt, rows: Sequence[Row]) -> tuple[Judge
     if reason in MALFORMED and any(facts.conflicts for facts in found):
         raise Outage(reason, "a tie was found, so broken glass does not stand in for the policies")
     standings = await attempt.reserve(rows, found)
-    return _judged(rows, [_glass_outcome(facts) for facts in found], standings)
+    outcomes = [
+        await with_approval(attempt, row, partial(_glass_outcome, facts), fulfilled=attempt.fulfilled)
+        for row, facts in zip(rows, found, strict=True)
+    ]
+    return _judged(rows, outcomes, standings)
 
 
-def _glass_outcome(facts: RecordFacts) -> Outcome:
+def _glass_outcome(facts: RecordFacts, *, fulfilled: Collection[Obligation]) -> Outcome:  # noqa: ARG001  it owes a flag alone
     confirmed = tuple(conflict for conflict in facts.conflicts if conflict.tier is Tier.CONFIRMED)
     selves = any(conflict.relation == SELF for conflict in confirmed)
     return Outcome(

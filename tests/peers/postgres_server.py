@@ -17,7 +17,9 @@ import psycopg
 from psycopg import sql
 
 ROOT = Path(__file__).parents[2]
-SCHEMA_FILE = ROOT / "src" / "purposegate" / "ledger" / "postgres_schema.sql"
+SCHEMA_FILES = tuple(
+    ROOT / "src" / "purposegate" / room / "postgres_schema.sql" for room in ("ledger", "review")
+)
 TEMPLATE = "ledger_template"
 SETTINGS = {
     "listen_addresses": "",
@@ -147,7 +149,7 @@ class PostgresServer:
         """Make the template of ledgers: the product's own SQL file, and a login for gates."""
         with self.admin("postgres") as connection:
             connection.execute(f"CREATE DATABASE {TEMPLATE}")
-        schema = SCHEMA_FILE.read_bytes()
+        schema = b"".join(file.read_bytes() for file in SCHEMA_FILES)
         with psycopg.connect(self.url(TEMPLATE)) as connection:
             connection.execute(schema)
             # SQLite's word for zeros, so that one suite's statements do on both.

@@ -13,7 +13,7 @@ from psycopg.errors import InsufficientPrivilege
 
 from ledger_settings import settings_of, shown
 from ledgers import ORIGIN, entry, sight, until
-from peers.postgres_server import SCHEMA_FILE, PostgresServer
+from peers.postgres_server import SCHEMA_FILES, PostgresServer
 from peers.postgres_site import PostgresSite
 from purposegate.application import ledger_location
 from purposegate.cli.ledger import ledger as command
@@ -429,5 +429,5 @@ def test_damaged_place_is_refused(written: PostgresSite) -> None:
 
 def test_schema_command_prints_what_the_tests_ran(written: PostgresSite) -> None:
     """The SQL that administrators are told to run is the one that every test here stands on."""
-    assert SCHEMA_FILE.read_text() == run("schema").stdout
+    assert "".join(file.read_text() for file in SCHEMA_FILES) == run("schema").stdout
     assert 0 == written.verify(Evidence()).exit_code

@@ -9,7 +9,8 @@ import click
 def schema() -> None:
     """Print the SQL that a database administrator runs once in each PostgreSQL database that is to hold a ledger.
 
-    It makes the tables and four roles, and explains them.
+    It makes the tables and four roles, and explains them. What people decide about lookups has a schema of its own at the end.
     """
-    text = resources.files("purposegate.ledger").joinpath("postgres_schema.sql").read_text(encoding="utf-8")
-    click.echo(text, nl=False)
+    for room in ("purposegate.ledger", "purposegate.review"):
+        text = resources.files(room).joinpath("postgres_schema.sql").read_text(encoding="utf-8")
+        click.echo(text, nl=False)

@@ -123,6 +123,8 @@ class BearerJwt:
     roles_claim: str = "roles"
     service_claim: str = ""
     service_values: frozenset[str] = frozenset()
+    acr_values: frozenset[str] = frozenset()
+    """How people must have signed in to have stepped up (RFC 9470); empty: nobody has."""
     leeway_s: int = 30
     clock: Callable[[], float] = time.time
 
@@ -179,7 +181,15 @@ class BearerJwt:
             id=str(identity),
             roles=tuple(sorted({self.roles[name] for name in named if name in self.roles})),
             login=self._login(claims, token),
+            stepped_up_at=self._stepped_up_at(claims),
         )
+
+    def _stepped_up_at(self, claims: Mapping[str, Any]) -> int:
+        """When they signed in as the settings ask (OpenID Connect Core 1.0 section 2: `acr`, `auth_time`); 0 where they did not."""
+        acr, at = claims.get("acr"), claims.get("auth_time")
+        is_strong = isinstance(acr, str) and acr in self.acr_values
+        is_time = isinstance(at, int | float) and not isinstance(at, bool)
+        return int(at) if is_strong and is_time else 0
 
     def _login(self, claims: Mapping[str, Any], token: str) -> Login:
         """Which sign-in this is: the issuer's `sid` (OpenID Connect Session Management 1.0), or else the token itself."""

@@ -124,6 +124,9 @@ class OnePurpose:
     def named(self, code: str) -> Testing:
         return Testing()
 
+    def kind_of(self, ref: str) -> str:
+        return "test"
+
     def offered(self, principal: Principal) -> list[dict[str, Any]]:
         return []
 
