@@ -15,12 +15,17 @@ from purposegate.conflicts.written import Home, local_day, read_optional_day, re
 from purposegate.model import Identity
 
 COLUMNS = ("staff_id", "names", "born", "homes", "unit", "joined", "left", "phones", "plates")
+OPTIONAL = ("kind", "vetting_expires", "training_expires", "place")
+KINDS = ("person", "service")
 DAY = "a day as YYYY-MM-DD, or nothing"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Staff:
-    """One member of staff, or a service that asks for them. `joined` is the first day in post, `left` the last."""
+    """One member of staff, or a service that asks for them. `joined` is the first day in post, `left` the last.
+
+    `vetting_expires` and `training_expires` are the last days on which each counts; `place` is where the roster has them.
+    """
 
     id: str
     person: Identity
@@ -29,6 +34,9 @@ class Staff:
     joined: date | None
     left: date | None
     is_service: bool = False
+    vetting_expires: date | None = None
+    training_expires: date | None = None
+    place: str = ""
 
     def is_employed(self, today: date) -> bool:
         """Whether they work for the force today."""
@@ -51,7 +59,7 @@ class Directory:
 
 def read_directory(path: Path, *, now: datetime, zone: ZoneInfo) -> Directory:
     """Import the directory. Raises `ImportRefused` with every fault by line and column; then nothing of it is taken."""
-    table = read_table(path, COLUMNS, now=now)
+    table = read_table(path, (*COLUMNS, *OPTIONAL), now=now, optional=OPTIONAL)
     table.unique("staff_id", staff_key)
     today = local_day(now, zone)
     read = [_staff(table, line, today, zone) for line in table.lines]
@@ -75,9 +83,26 @@ def _staff(table: Table, line: Line, today: date, zone: ZoneInfo) -> Staff | Non
     left = table.take(line, "left", read_optional_day, DAY)
     if joined and left and left < joined:
         table.fault(line.number, "left", "a day not before joined")
-    if read and not read[0].names:
+    vetting, training = (
+        table.take(line, column, read_optional_day, DAY) for column in ("vetting_expires", "training_expires")
+    )
+    kind = line.cells["kind"] or "person"
+    if kind not in KINDS:
+        table.fault(line.number, "kind", "person or service, or nothing for a person")
+    if read and not read[0].names and kind == "person":
         table.fault(line.number, "names", "at least one name")
     if len(table.faults) > faults or identifier is None or read is None:
         return None
     person, homes = read
-    return Staff(id=identifier, person=person, homes=homes, unit=line.cells["unit"], joined=joined, left=left)
+    return Staff(
+        id=identifier,
+        person=person,
+        homes=homes,
+        unit=line.cells["unit"],
+        joined=joined,
+        left=left,
+        is_service=kind == "service",
+        vetting_expires=vetting,
+        training_expires=training,
+        place=line.cells["place"],
+    )

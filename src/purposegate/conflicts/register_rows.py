@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from purposegate.conflicts.dates import Interval
+from purposegate.conflicts.decisions import Decision, Verdict
 from purposegate.conflicts.register import RegisterEntry
 from purposegate.conflicts.written import Home
 from purposegate.model import Address, Identity, Name, RecordRef
@@ -117,3 +118,39 @@ def read_entry(body: list[Any]) -> RegisterEntry:
 def _home(written: list[str]) -> Home:
     *address, start, end = written
     return Home(Address(*address), Interval(datetime.fromisoformat(start), datetime.fromisoformat(end)))
+
+
+def decision_bytes(decision: Decision) -> bytes:
+    """A decision as it is sealed."""
+    return orjson.dumps(
+        [
+            DECISION,
+            decision.verdict.value,
+            decision.principal,
+            decision.entry,
+            decision.relation,
+            *decision.record,
+            sorted(decision.of_entry),
+            sorted(decision.of_record),
+            decision.by,
+            decision.at.isoformat(),
+            decision.receipt,
+        ]
+    )
+
+
+def read_decision(body: list[Any]) -> Decision:
+    """A decision from its body, less its sort."""
+    verdict, principal, entry, relation, kind, record, of_entry, of_record, by, at, receipt = body
+    return Decision(
+        verdict=Verdict(verdict),
+        principal=principal,
+        entry=entry,
+        relation=relation,
+        record=RecordRef(kind, record),
+        of_entry=frozenset(of_entry),
+        of_record=frozenset(of_record),
+        by=by,
+        at=datetime.fromisoformat(at),
+        receipt=receipt,
+    )
