@@ -3,17 +3,24 @@
 import asyncio
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 from purposegate.conflicts import relations as conflicts_file
 from purposegate.conflicts.circle import Seen, seen
 from purposegate.conflicts.relations import Relations
 from purposegate.conflicts.written import local_day
+from purposegate.errors import FactsOutage, SettingsError
 from purposegate.facts import bands as facts_file
+from purposegate.facts import explanations as explanations_part
 from purposegate.facts.bands import Bands
 from purposegate.facts.budgets import Budget
+from purposegate.facts.explanations import Explanations
 from purposegate.facts.history import Count, History
+from purposegate.facts.involvement import LINKS, Involvement
+from purposegate.facts.links import LinkSource
+from purposegate.facts.links_search import Walk
+from purposegate.facts.own_work import open_references
 from purposegate.facts.sights import Sights
 from purposegate.facts.snapshot import Reader, Snapshot
 from purposegate.facts.sources import FactsPaths, Refusal
@@ -22,12 +29,16 @@ from purposegate.model import (
     Lookup,
     LookupFacts,
     RecordFacts,
+    RecordRef,
     Row,
     Whose,
 )
 
-INVOLVED = "reference-involves-record"
-"""The declared reference is open, assigned to the principal now, and names the record."""
+LINKS_MAX_AGE = timedelta(hours=26)
+"""How old links may be where facts.yaml does not say: a nightly feed that comes two hours late."""
+
+WORK = ("references", "assignments", "reference_records")
+"""The files that explanations rest on, beside any source of links."""
 
 ROWS_A_TURN = 10
 """Rows compared before the loop is given a turn: about 2 ms, so that one long list does not hold up everybody else."""
@@ -46,9 +57,13 @@ class ForceFacts:
         reader: Reader,
         history: History,
         clock: Callable[[], datetime],
+        *,
+        explanations: Explanations,
+        links: Sequence[LinkSource] = (),
     ) -> None:
         self._relations = relations
         self._bands = bands
+        self._involvement = Involvement(explanations, links, bands.max_ages.get(LINKS, LINKS_MAX_AGE))
         self._reader = reader
         self._clock = clock
         self._history = history
@@ -64,17 +79,21 @@ class ForceFacts:
         counts: Count,
         clock: Callable[[], datetime],
         history: History | None = None,
+        links: Sequence[LinkSource] = (),
     ) -> "ForceFacts":
         """Read conflicts.yaml, facts.yaml and the six files, off the loop. `clock` gives aware moments.
 
-        On a reload pass the old one's `history`, so that lookups in flight stay counted. Raises `PolicyError` or
-        `ImportRefused` with every fault of the first faulty file; nothing is kept then.
+        `links` are sources of links beyond those that the files amount to; `aclose` lets go of them. On a reload pass the
+        old one's `history`, so that lookups in flight stay counted. Raises `PolicyError` or `ImportRefused` with every
+        fault of the first faulty file; nothing is kept then.
         """
 
         def read() -> ForceFacts:
             relations, bands = conflicts_file.load(conflicts), facts_file.load(policy)
             kept = history or History(counts)
-            return cls(relations, bands, Reader(relations, bands, paths), kept, clock)
+            paths_of = explanations_part.load(policy)
+            reader = Reader(relations, bands, paths)
+            return cls(relations, bands, reader, kept, clock, explanations=paths_of, links=links)
 
         return await asyncio.to_thread(read)
 
@@ -91,7 +110,8 @@ class ForceFacts:
     @property
     def versions(self) -> Mapping[str, str]:
         """SHA-256 of each file in use, hex, by source."""
-        return {name: source.digest for name, source in self._snapshot.sources.items()}
+        files = {name: source.digest for name, source in self._snapshot.sources.items()}
+        return files | {source.name: source.digest for source in self._involvement.sources}
 
     @property
     def digest(self) -> str:
@@ -105,7 +125,13 @@ class ForceFacts:
         A file that is gone or faulty is refused whole: the one in use stays and ages until it is stale.
         """
         self._snapshot, refusals = await asyncio.to_thread(self._reader.read, self._snapshot, self._clock())
-        return refusals
+        failed = [(source.name, await source.refresh()) for source in self._involvement.sources]
+        return (*refusals, *(Refusal(name, SettingsError(fault)) for name, fault in failed if fault))
+
+    async def aclose(self) -> None:
+        """Let go of the sources of links."""
+        for source in self._involvement.sources:
+            await source.aclose()
 
     async def about_lookup(self, lookup: Lookup, *, stale_ok: bool = False) -> LookupFacts:
         """Unit, tenure, duty; state of the reference. Raises `FactsOutage(facts-stale)` unless `stale_ok`."""
@@ -113,6 +139,10 @@ class ForceFacts:
         sources = ["directory", "duty", *(["references", "assignments"] if declaration.ref else [])]
         if not stale_ok:
             snapshot.check_age(self._bands, lookup.at, *sources)
+        ref_state = snapshot.ref_state(declaration.ref, lookup.principal.id, lookup.at)
+        if ref_state == "open":
+            walk, _ = await self._walk(snapshot, lookup, stale_ok=stale_ok)
+            ref_state = await self._standing(walk, snapshot.reference(declaration.ref), stale_ok=stale_ok)
         principal = lookup.principal.id
         member = snapshot.directory.member(principal)
         today = local_day(lookup.at, self._bands.zone)
@@ -121,9 +151,11 @@ class ForceFacts:
             unit=(member.unit if member else "") or "unknown",
             tenure=self._bands.tenure(days),
             on_duty=snapshot.is_on_duty(principal, lookup.at),
-            ref_state=snapshot.ref_state(declaration.ref, principal, lookup.at),
+            ref_state=ref_state,
             as_of=snapshot.oldest(*sources),
             numbers={} if days is None else {"days_in_post": days},
+            vetting=_validity(member.vetting_expires if member else None, today),
+            training=_validity(member.training_expires if member else None, today),
         )
 
     async def about_records(
@@ -133,26 +165,73 @@ class ForceFacts:
 
         Rows known by id alone are welcome. Raises `FactsOutage` (`register-stale`, `facts-stale`) unless `stale_ok`.
         """
-        snapshot, ref = self._snapshot, lookup.declaration.ref
-        sources = [
-            "register",
-            "directory",
-            *(["references", "assignments", "reference_records"] if ref else []),
-        ]
+        snapshot = self._snapshot
+        sources = ("register", "directory", *WORK)
         if not stale_ok:
             snapshot.check_age(self._bands, lookup.at, *sources)
-        is_assigned = snapshot.ref_state(ref, lookup.principal.id, lookup.at) == "assigned"
-        as_of = snapshot.oldest(*sources)
+        walk, linked = await self._walk(snapshot, lookup, stale_ok=stale_ok)
+        records = [row.record for row in rows]
+        explained = await self._involvement.explained(walk, lookup, records, stale_ok=stale_ok)
+        # Budgets count what nothing explains, and ask since when.
+        unexplained = [record for record, one in zip(records, explained, strict=True) if not one.explained_by]
+        worked = iter(await self._involvement.last_work(walk, unexplained, stale_ok=stale_ok))
+        as_of = min(snapshot.oldest(*sources), linked)
         found: list[RecordFacts] = []
         for turn, row in enumerate(rows):
             if turn and turn % ROWS_A_TURN == 0:
                 await asyncio.sleep(0)
-            is_involved = is_assigned and snapshot.involves(ref, row.record)
             ties = _ties(snapshot, lookup, seen(row))
+            paths, involvement = explained[turn]
             found.append(
-                RecordFacts(conflicts=ties, explained_by=(INVOLVED,) if is_involved else (), as_of=as_of)
+                RecordFacts(
+                    conflicts=ties,
+                    explained_by=paths,
+                    as_of=as_of,
+                    involvement=involvement,
+                    last_work=None if paths else next(worked),
+                )
             )
         return tuple(found)
+
+    async def _walk(self, snapshot: Snapshot, lookup: Lookup, *, stale_ok: bool) -> tuple[Walk, datetime]:
+        """The lookup's search of links, and when the oldest store of it was true."""
+        stores = await self._involvement.stores(lookup, snapshot.links, stale_ok=stale_ok)
+        oldest = min(store.as_of for store in stores)
+        return self._involvement.walk(lookup, stores, snapshot.open), oldest
+
+    async def _standing(self, walk: Walk, reference: str, *, stale_ok: bool) -> str:
+        """The state of a reference that is open: `assigned`, `ended`, `open`."""
+        try:
+            return await walk.standing(reference) or "open"
+        except FactsOutage:
+            if not stale_ok:
+                raise
+            return "open"
+
+    async def reference_explains(self, lookup: Lookup, records: Sequence[RecordRef]) -> bool:
+        """Whether the declared reference, by the principal's own work on it, explains each of these records now.
+
+        False for no records. Raises `FactsOutage`.
+        """
+        snapshot = self._snapshot
+        snapshot.check_age(self._bands, lookup.at, *WORK)
+        if not lookup.declaration.ref or not records:
+            return False
+        walk, _ = await self._walk(snapshot, lookup, stale_ok=False)
+        return await self._involvement.through_reference(walk, lookup, records)
+
+    async def open_references(self, staff_id: str) -> tuple[tuple[str, str], ...]:
+        """Kind and key of what somebody is assigned to now, newest first, at most 50. Raises `FactsOutage`."""
+        snapshot, now = self._snapshot, self._clock()
+        views = [await source.view(staff_id, now) for source in self._involvement.sources]
+        return await open_references(
+            (snapshot.links, *views), self._involvement.explanations, staff_id, now, references=snapshot.open
+        )
+
+    async def is_service(self, staff_id: str) -> bool:
+        """Whether the directory says that this is a service, and no person."""
+        member = self._snapshot.directory.member(staff_id)
+        return member is not None and member.is_service
 
     async def known_as(self, staff_id: str) -> str:
         """The directory's own spelling of somebody who works here today; empty where it holds nobody such."""
@@ -164,6 +243,13 @@ class ForceFacts:
     def sights(self, lookup: Lookup, *, tenure: str) -> Sights:
         """The counting of one lookup, with nothing reserved yet; `take` then raises `LedgerOutage`."""
         return Sights(self._history, Budget(self._bands, lookup, tenure=tenure))
+
+
+def _validity(expires: date | None, today: date) -> str:
+    """Whether what counts up to this day is `valid` or `expired`; `unknown` where the directory does not say."""
+    if expires is None:
+        return "unknown"
+    return "valid" if today <= expires else "expired"
 
 
 def _ties(snapshot: Snapshot, lookup: Lookup, record: Seen) -> tuple[Conflict, ...]:

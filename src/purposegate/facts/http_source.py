@@ -21,7 +21,7 @@ from zoneinfo import ZoneInfo
 import httpx
 import orjson
 
-from purposegate.conflicts.dates import FOREVER, Interval
+from purposegate.conflicts.dates import BEGINNING, FOREVER, Interval, read_start
 from purposegate.conflicts.tables import SKEW
 from purposegate.conflicts.written import staff_key
 from purposegate.facts.links import (
@@ -32,11 +32,12 @@ from purposegate.facts.links import (
     node,
     unavailable,
 )
-from purposegate.facts.links_reading import COLUMNS, WORD, Moments
+from purposegate.facts.links_reading import COLUMNS, WORD
 
 DEADLINE_S = 0.3
 """A lookup waits for this at its first stage; a records system that answers in a second is felt to be slow."""
 CACHE_S = 30.0
+_UTC = ZoneInfo("UTC")
 MOST_BYTES = 4 * 1024 * 1024
 MOST_PRINCIPALS = 2_000
 """Answers kept; the oldest leave first."""
@@ -89,7 +90,6 @@ class HttpSource:
         self,
         url: str,
         *,
-        zone: ZoneInfo,
         token: str = "",
         ca: Path | None = None,
         deadline_s: float = DEADLINE_S,
@@ -97,7 +97,6 @@ class HttpSource:
     ) -> None:
         """`token` is sent as a bearer token; `ca` is a PEM file of the endpoint's authorities. Raises OSError for the latter."""
         self._url = url
-        self._zone = zone
         self._deadline_s = deadline_s
         self._cache_s = cache_s
         verify: SSLContext | bool = create_default_context(cafile=str(ca)) if ca else True
@@ -142,7 +141,7 @@ class HttpSource:
             raise unavailable(f"links: the endpoint took more than {self._deadline_s} s") from error
         except httpx.HTTPError as error:
             raise unavailable(f"links: the endpoint failed ({type(error).__name__})") from error
-        return _read(body, self._zone, datetime.now(UTC))
+        return _read(body, datetime.now(UTC))
 
     async def _body(self, principal: str) -> bytes:
         body = bytearray()
@@ -164,26 +163,32 @@ class HttpSource:
         await self._client.aclose()
 
 
-def _read(body: bytes, zone: ZoneInfo, now: datetime) -> HeldLinks:
+def _read(body: bytes, now: datetime) -> HeldLinks:
     """The answer's links, all or nothing. Raises `FactsOutage`, which says what is wrong and never with what."""
     try:
         content = orjson.loads(body)
-        as_of = Moments(zone).start(content["as_of"])
-        moments = Moments(zone)
-        links = [_link(given, moments) for given in content["links"]]
-    except (orjson.JSONDecodeError, ValueError, TypeError, KeyError, AttributeError) as error:
+        as_of = _moment(content["as_of"])
+        links = [_link(given) for given in content["links"]]
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise unavailable("links: the endpoint's answer is not as docs/facts.md has it") from error
     if as_of > now + SKEW:
         raise unavailable("links: the endpoint's answer is from the future")
     return HeldLinks(links, min(as_of, now))
 
 
-def _link(given: Any, moments: Moments) -> Link:
+def _link(given: Any) -> Link:
     cells = [given.get(column) or "" for column in COLUMNS]
     source_kind, source, relation, target_kind, target, start, end = cells
     if not all(map(WORD.fullmatch, (source_kind, relation, target_kind))) or not source or not target:
         raise ValueError
-    held = Interval(moments.start(start), moments.end(end) if end else FOREVER)
+    held = Interval(_moment(start) if start else BEGINNING, _moment(end) if end else FOREVER)
     if not held.start < held.end:
         raise ValueError
     return Link(node(source_kind, source), relation, node(target_kind, target), held)
+
+
+def _moment(text: str) -> datetime:
+    """A moment with offset: which zone's days an endpoint would mean, nobody knows."""
+    if "T" not in text:
+        raise ValueError
+    return read_start(text, _UTC)

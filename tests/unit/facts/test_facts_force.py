@@ -106,7 +106,7 @@ async def test_a_principal_outside_the_directory(paths: FactsPaths) -> None:
         ("E1", "cr/1/26 ", 0, "assigned"),
         ("e1", REF, 0, "assigned"),
         ("E1", REF, 11.9, "assigned"),
-        ("E1", REF, 12.1, "open"),
+        ("E1", REF, 12.1, "ended"),
         ("E2", REF, 0, "open"),
         ("E1", "CR/2/26", 0, "closed"),
         ("E1", "CR/3/26", 0, "unknown"),
@@ -123,7 +123,7 @@ async def test_the_state_of_a_reference(
 
 
 async def test_an_assignment_explains_the_records_it_names(paths: FactsPaths) -> None:
-    """Only the declared reference, only while assigned, only the records it names; the id is enough."""
+    """Whatever reference is declared, only while assigned, only the records it names; the id is enough."""
     facts = await _load(paths)
     rows = [row(record="77"), row(record="78"), row(record="77", kind="case")]
     found = [
@@ -131,7 +131,7 @@ async def test_an_assignment_explains_the_records_it_names(paths: FactsPaths) ->
         for one in (lookup(ref=REF), lookup(ref="CR/2/26"), lookup(), lookup("E2", ref=REF))
     ]
 
-    assert [[("reference-involves-record",), (), ()], *[[(), (), ()]] * 3] == found
+    assert [*[[("assigned-case",), (), ()]] * 3, [(), (), ()]] == found
 
 
 async def test_ties_of_all_three_behind_a_lookup(paths: FactsPaths) -> None:
@@ -166,7 +166,7 @@ async def test_only_who_works_here_can_originate(tmp_path: Path) -> None:
 async def test_sights_are_reserved_and_banded(paths: FactsPaths) -> None:
     """The eighth view is over; a search's eighth sight is not."""
     facts = await _load(paths)
-    one = [row(record="77")]
+    one = [row(record="78")]
     held = [
         facts.sights(lookup(action=action), tenure="settled")
         for action in (Action.VIEW, Action.SEARCH)
@@ -195,14 +195,14 @@ async def test_history_outlives_a_reload(paths: FactsPaths) -> None:
     [
         (23.0, REF, (None, None)),
         (23.1, REF, (Reason.FACTS_STALE, Reason.FACTS_STALE)),
-        (23.1, "", (Reason.FACTS_STALE, None)),
+        (23.1, "", (Reason.FACTS_STALE, Reason.FACTS_STALE)),
         (47.1, "", (Reason.FACTS_STALE, Reason.REGISTER_STALE)),
     ],
 )
 async def test_a_source_past_its_limit_is_an_outage(
     paths: FactsPaths, hours: float, ref: str, expected: tuple[Reason | None, Reason | None]
 ) -> None:
-    """The register has its own reason; a source that a lookup does not need does not stop it."""
+    """The register has its own reason; with no reference declared, work may still explain what is looked up."""
     facts = await _load(paths)
     late = lookup(ref=ref, at=NOW + timedelta(hours=hours))
     found: list[Reason | None] = []
@@ -222,7 +222,7 @@ async def test_broken_glass_may_go_by_stale_data(paths: FactsPaths) -> None:
     late = lookup(ref=REF, at=NOW + timedelta(days=300))
     (about,) = await facts.about_records(late, [row(EDMUND)], stale_ok=True)
 
-    assert ("open", ["sibling"]) == (
+    assert ("ended", ["sibling"]) == (
         (await facts.about_lookup(late, stale_ok=True)).ref_state,
         [tie.relation for tie in about.conflicts],
     )
@@ -317,3 +317,43 @@ async def test_the_digest_names_what_decided(paths: FactsPaths) -> None:
 
     assert (first.digest == (await _load(paths)).digest, first.digest == second.digest) == (False, False)
     assert second.digest == (await _load(paths)).digest
+
+
+async def test_words_for_vetting_and_training(tmp_path: Path) -> None:
+    """Valid up to the day stated; unknown where the directory has no column for it, or nothing in it."""
+    found = []
+    for vetting, training in (("2026-11-20", "2026-11-19"), ("", "2027-01-01")):
+        paths = write_force(tmp_path)
+        columns = (*DIRECTORY, "training_expires", "vetting_expires")
+        write(
+            paths.directory, columns, [{**OFFICER, "vetting_expires": vetting, "training_expires": training}]
+        )
+        about = await (await _load(paths)).about_lookup(lookup())
+        found.append((about.vetting, about.training))
+    plain = await (await _load(write_force(tmp_path))).about_lookup(lookup())
+
+    assert [("valid", "expired"), ("unknown", "valid"), ("unknown", "unknown")] == [
+        *found,
+        (plain.vetting, plain.training),
+    ]
+
+
+async def test_a_service_needs_no_name(tmp_path: Path) -> None:
+    """The directory may hold what is no person, and says so."""
+    paths = write_force(tmp_path)
+    write(paths.directory, (*DIRECTORY, "kind"), [OFFICER, {"staff_id": "custody-app", "kind": "service"}])
+    facts = await _load(paths)
+
+    assert [False, True, False] == [await facts.is_service(one) for one in ("E1", "Custody-App", "X9")]
+
+
+@pytest.mark.parametrize(("column", "cell"), [("kind", "robot"), ("vetting_expires", "soon"), ("names", "")])
+async def test_a_faulty_optional_cell_refuses_the_directory(tmp_path: Path, column: str, cell: str) -> None:
+    """As any other: named by its column, and a person still needs a name."""
+    paths = write_force(tmp_path)
+    write(paths.directory, tuple(dict.fromkeys((*DIRECTORY, column))), [{**OFFICER, column: cell}])
+
+    with pytest.raises(ImportRefused) as refused:
+        await _load(paths)
+
+    assert [column] == [finding.key for finding in refused.value.findings]
