@@ -19,7 +19,8 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from purposegate.decision import cel, sheets
+from purposegate.decision import purity
+from purposegate.decision.purity import Reads
 from purposegate.errors import Finding, PolicyError
 
 DOMAIN = b"purposegate-policies-v1\0"
@@ -43,7 +44,12 @@ class Bundle:
     files: Mapping[str, bytes]
     digest: str
     allow_rules: frozenset[str]
-    reads_record_ids: bool
+    reads: Reads
+
+    @property
+    def reads_record_ids(self) -> bool:
+        """Whether an expression of the policies could read a record's id."""
+        return self.reads.record_ids
 
 
 def decides(path: PurePosixPath) -> bool:
@@ -149,28 +155,6 @@ def _sources(policy: Any) -> Iterator[tuple[str, bool]]:
             yield src, rule.get("effect") == "EFFECT_ALLOW" and not speaks_unmet(rule)
 
 
-def _may_read_id(path: cel.Path) -> bool:
-    """Whether a name that an expression reads is a record's id, or something that holds one whole."""
-    record = next(
-        (root for root in (("R",), ("request", "resource")) if path.parts[: len(root)] == root), None
-    )
-    if record is None:
-        return path.parts == ("request",)
-    return path.parts[len(record) : len(record) + 1] not in {("attr",), ("kind",)}
-
-
-def reads_record_ids(files: Mapping[str, bytes]) -> bool:
-    """Whether an expression of the policies could read a record's id. True for one that cannot be read."""
-    for name, content in files.items():
-        if name.startswith("_schemas/"):
-            continue
-        sheet, faults = sheets.read(Path(name), content)
-        expressions = () if sheet is None else sheet.expressions
-        if faults or any(_may_read_id(path) for one in expressions for path in cel.paths(one.stream)):
-            return True
-    return False
-
-
 def allow_rules_of(files: Mapping[str, bytes], directory: Path = Path()) -> frozenset[str]:
     """The `src` names that only an activated allow rule can have. Raises `PolicyError` for files that do not parse."""
     rules: list[tuple[str, bool]] = []
@@ -197,7 +181,7 @@ def read(directory: Path) -> Bundle:
         files=MappingProxyType(files),
         digest=digest_of(files),
         allow_rules=allow_rules_of(files, directory),
-        reads_record_ids=reads_record_ids(files),
+        reads=purity.of(files),
     )
 
 

@@ -15,6 +15,7 @@ from cerbos.request.v1 import request_pb2
 from cerbos.svc.v1 import svc_pb2_grpc
 
 from purposegate.decision import messages
+from purposegate.decision.cache import Told
 from purposegate.errors import PdpOutage
 from purposegate.model import Answer, Question
 from purposegate.reasons import Reason
@@ -124,17 +125,32 @@ class CheckClient:
             raise PdpOutage(Reason.PDP_UNAVAILABLE, "the channel to Cerbos was closed") from error
         return messages.read(response, request), response.cerbos_call_id
 
-    async def check(self, questions: Sequence[Question], *, lookup_id: str) -> tuple[tuple[Answer, ...], str]:
-        """Answers by index of the questions, and Cerbos' call ids joined by commas. Raises `PdpOutage`.
+    @property
+    def epoch(self) -> int:
+        """Which Cerbos stands behind the address now."""
+        return self._epoch()
+
+    @property
+    def connected(self) -> bool:
+        """Whether the running loop's channel is connected to the Cerbos of this epoch. Connects nothing."""
+        found = self._channels.get(asyncio.get_running_loop())
+        if found is None or found.epoch != self._epoch():
+            return False
+        return found.channel.get_state() is grpc.ChannelConnectivity.READY
+
+    async def check(self, questions: Sequence[Question], *, lookup_id: str) -> tuple[Told, ...]:
+        """Answers by index of the questions, each with the id of the call that gave it. Raises `PdpOutage`.
 
         Identical questions are asked once. Each call ends within `deadline_s`; calls beyond the first few wait in turn.
         """
         asked = list(messages.batches(questions))
         replies = await self._ask_all(asked, lookup_id)
-        known: dict[Question, Answer] = {}
-        for batch, (answers, _) in zip(asked, replies, strict=True):
-            known.update(zip(batch, answers, strict=True))
-        return tuple(known[question] for question in questions), ",".join(call for _, call in replies)
+        told: dict[Question, Told] = {}
+        for batch, (answers, call_id) in zip(asked, replies, strict=True):
+            told.update(
+                (question, Told(answer, call_id)) for question, answer in zip(batch, answers, strict=True)
+            )
+        return tuple(told[question] for question in questions)
 
     async def _ask_all(
         self, asked: Sequence[Sequence[Question]], lookup_id: str

@@ -11,6 +11,7 @@ from typing import Any
 from purposegate.decision import bundle as bundles
 from purposegate.decision import cel
 from purposegate.decision.lint_schemas import schema_findings
+from purposegate.decision.purity import calls_clock
 from purposegate.decision.sheets import Expression, Sheet, read
 from purposegate.decision.vocabulary import (
     ACTIONS,
@@ -21,26 +22,6 @@ from purposegate.decision.vocabulary import (
     RESOURCE,
 )
 from purposegate.errors import Finding, PolicyError
-
-CLOCK = frozenset(
-    {
-        "now",
-        "timestamp",
-        "duration",
-        "timeSince",
-        "getDate",
-        "getDayOfMonth",
-        "getDayOfWeek",
-        "getDayOfYear",
-        "getFullYear",
-        "getHours",
-        "getMilliseconds",
-        "getMinutes",
-        "getMonth",
-        "getSeconds",
-    }
-)
-"""CEL's and Cerbos' functions of time. The vocabulary has bands for what time decides, set in facts.yaml."""
 
 _ROOTS = {
     ("P",): "principal",
@@ -107,9 +88,8 @@ def _read_fault(path: cel.Path, stream: tuple[cel.Token, ...]) -> str:
 def reading(sheet: Sheet) -> Iterator[Finding]:
     """No clock, no ids but for equality, nothing outside the vocabulary."""
     for expression in sheet.expressions:
-        for place, token in enumerate(expression.stream[:-1]):
-            applied = expression.stream[place + 1].text == "(" and token.kind is cel.Kind.NAME
-            if applied and token.text in CLOCK:
+        for place, token in enumerate(expression.stream):
+            if calls_clock(expression.stream, place):
                 yield sheet.finding(expression.keys, f"{token.text}(): no policy reads the clock")
         for path in cel.paths(expression.stream):
             fault = _read_fault(path, expression.stream)

@@ -7,6 +7,7 @@ from pathlib import Path
 from purposegate.decision import binary as binaries
 from purposegate.decision import bundle as bundles
 from purposegate.decision.binary import Binary
+from purposegate.decision.cache import cache_for
 from purposegate.decision.canary import unfit
 from purposegate.decision.client import DEADLINE_S, CheckClient
 from purposegate.decision.runtime import RuntimeDirectory, require_private
@@ -107,6 +108,7 @@ class ManagedDecider(Decider):
             reads_record_ids=bundle.reads_record_ids,
             version=self._binary.version,
             fault=lambda: supervisor.fault,
+            cache=cache_for(bundle.reads, bundle.allow_rules),
         )
         return serving, supervisor
 

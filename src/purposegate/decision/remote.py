@@ -11,6 +11,7 @@ import grpc
 
 from purposegate.decision import bundle as bundles
 from purposegate.decision import canary
+from purposegate.decision.cache import cache_for
 from purposegate.decision.canary import unfit
 from purposegate.decision.client import DEADLINE_S, CheckClient
 from purposegate.decision.serving import UNVERIFIED, Decider, Serving
@@ -148,15 +149,17 @@ class RemoteDecider(Decider):
         version = "" if bundle is None else bundle.digest
         prover = Prover(self._open, version)
         # Where nobody can say which rules these are, none is known to be an allow rule: no relation is accepted.
+        allow_rules = frozenset[str]() if bundle is None else stamped_allow_rules(bundle)
         serving = Serving(
             CheckClient(
                 self._address, credentials=self._credentials, deadline_s=self._deadline_s, version=version
             ),
             digest=UNVERIFIED if bundle is None else bundle.digest,
-            allow_rules=frozenset() if bundle is None else stamped_allow_rules(bundle),
+            allow_rules=allow_rules,
             reads_record_ids=True if bundle is None else bundle.reads_record_ids,
             version=named,
             fault=lambda: prover.fault,
+            cache=None if bundle is None else cache_for(bundle.reads, allow_rules),
         )
         return serving, prover
 

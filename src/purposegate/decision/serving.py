@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+from purposegate.decision.cache import AnswerCache, Told
 from purposegate.decision.canary import unfit
 from purposegate.decision.client import CheckClient
 from purposegate.errors import PdpOutage, PurposegateError
@@ -17,6 +18,8 @@ from purposegate.model import Answer, Question, Ruling
 
 UNVERIFIED = "unverified"
 """The digest of policies that nobody could prove to be the ones deciding."""
+
+UNASKED = Told(Answer(allowed=False), "")
 
 _DRAINING_S = 10.0
 _LOOKING_S = 0.02
@@ -34,6 +37,7 @@ class Serving:
         reads_record_ids: bool,
         version: str,
         fault: Callable[[], PurposegateError | None] = lambda: None,
+        cache: AnswerCache | None = None,
     ) -> None:
         self.client = client
         self.digest = digest
@@ -41,6 +45,7 @@ class Serving:
         self.reads_record_ids = reads_record_ids
         self.version = version
         self.fault = fault
+        self._cache = cache
         self._asking = 0
         self._lock = threading.Lock()
 
@@ -53,6 +58,20 @@ class Serving:
         """Count one lookup out."""
         with self._lock:
             self._asking -= 1
+
+    async def ask(self, questions: Sequence[Question], *, lookup_id: str) -> tuple[Told, ...]:
+        """Answers by index, remembered ones while Cerbos is known alive. Raises `PdpOutage`."""
+        cache = self._cache
+        if cache is None:
+            return await self.client.check(questions, lookup_id=lookup_id)
+        epoch, began = self.client.epoch, cache.now()
+        told = cache.recall(questions, epoch=epoch) if self.client.connected else {}
+        unknown = [question for question in questions if question not in told]
+        if unknown:
+            fresh = dict(zip(unknown, await self.client.check(unknown, lookup_id=lookup_id), strict=True))
+            cache.learn(fresh, epoch=epoch, began=began)
+            told |= fresh
+        return tuple(told[question] for question in questions)
 
     async def drain(self) -> None:
         """Wait until no lookup asks it any more, then close its channels. At most ten seconds: deadlines are shorter."""
@@ -119,11 +138,10 @@ class Decider:
             if fault is not None:
                 raise unfit(fault.detail if isinstance(fault, PdpOutage) else str(fault))
             asked = [question for question in questions if question.roles]
-            answers, call_id = await serving.client.check(asked, lookup_id=lookup_id) if asked else ((), "")
-            by_question = dict(zip(asked, answers, strict=True))
+            told = dict(zip(asked, await serving.ask(asked, lookup_id=lookup_id), strict=True))
             return Ruling(
-                answers=tuple(by_question.get(question, Answer(allowed=False)) for question in questions),
+                answers=tuple(told.get(question, UNASKED).answer for question in questions),
                 allow_rules=serving.allow_rules,
                 digest=serving.digest,
-                call_id=call_id,
+                call_id=",".join(dict.fromkeys(one.call_id for one in told.values())),
             )

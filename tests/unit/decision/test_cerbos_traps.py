@@ -240,7 +240,8 @@ async def test_the_loaded_allow_rules_are_known_by_their_src(
         given: set[str] = set()
         for kind in kinds:
             monkeypatch.setattr(messages, "RESOURCE", kind)
-            ruling = await ask(decider, TRAP)
+            # Asked under an id of its own, since an answer to the very same question is remembered.
+            ruling = await ask(decider, replace(TRAP, record_id=kind))
             given |= {output.src for answer in ruling.answers for output in answer.outputs}
     finally:
         await decider.aclose()
