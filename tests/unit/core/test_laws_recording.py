@@ -182,7 +182,7 @@ def monitored(world: World, records_system: ASGIApp, parts: Parts) -> Gated:
         ("{suspect}", None, Reason.PURPOSE_MISSING),
         ("{suspect}", "a=b;;", Reason.DECLARATION_MALFORMED),
         ("{relative}", MINE, Reason.CONFLICT),
-        ("{suspect}", declare("investigate.crime", "CR/2200/26"), Reason.POLICY_REFUSED),
+        ("{suspect}", declare("investigate.crime", "CR/917/25"), Reason.POLICY_REFUSED),
         ("/people.db", MINE, Reason.ROUTE_FORBIDDEN),
         ("/nowhere", MINE, Reason.ROUTE_UNMAPPED),
     ],

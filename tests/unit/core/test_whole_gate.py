@@ -34,6 +34,8 @@ PAPER = declare(
     "CR/1042/26",
     "Checking the address on the witness statement again before the interview at two, as asked by the case lead",
 )
+OWENS = 3
+"""Views of one record that nothing explains to Owen: he is new in post, so that the fourth is over."""
 OWEN: dict[str, Any] = {"who": "T1004", "roles": ("Paralegal",), "declared": PAPER}
 
 
@@ -47,7 +49,7 @@ async def test_parallel_lookups_stop_where_lookups_in_turn_would(
     at_once = await asyncio.gather(*(gated.ask(world.path(people[1]), **OWEN) for _ in range(100)))
 
     released = [sum(answer.status_code == 200 for answer in answers) for answers in (in_turn, at_once)]
-    assert [7, 7] == released
+    assert [OWENS, OWENS] == released
 
 
 async def test_repeats_outlive_the_process(world: World, records_system: ASGIApp) -> None:
@@ -59,7 +61,7 @@ async def test_repeats_outlive_the_process(world: World, records_system: ASGIApp
             gated = behind(world, records_system, parts)
             seen += [(await gated.ask(world.path(person), **OWEN)).status_code for _ in range(5)]
 
-    assert [200] * 7 + [403] * 3 == seen
+    assert [200] * OWENS + [403] * (10 - OWENS) == seen
 
 
 async def test_an_explained_lookup_is_not_counted_out(gated: Gated) -> None:
@@ -290,7 +292,7 @@ async def test_a_second_gate_on_the_same_ledger_is_a_shard_of_its_own(
                 (await gates[turn % 2].ask(own_world.path(person), **OWEN)).status_code for turn in range(9)
             ]
 
-    assert [200] * 7 + [403] * 2 == statuses
+    assert [200] * OWENS + [403] * (9 - OWENS) == statuses
 
 
 async def test_a_mode_for_an_unknown_kind_stops_the_start(own_world: World) -> None:
@@ -325,7 +327,7 @@ async def test_one_person_has_one_count_however_the_issuer_spells_them(
         for who in ("T1004", "t1004", " T1004") * 3
     ]
 
-    assert [200] * 7 + [403] * 2 == statuses
+    assert [200] * OWENS + [403] * (9 - OWENS) == statuses
     assert {"T1004"} == {entry.fields["principal"] for entry in gated.entries}
 
 
@@ -372,4 +374,4 @@ async def test_searching_for_one_person_for_ever_is_stopped_too(
     path = f"/people/person.json?rec_id={record}&_size=1"
     shown = [len((await gated.ask(path, **OWEN)).json()["rows"]) for _ in range(50)]
 
-    assert [1] * 39 + [0] * 11 == shown
+    assert [1] * 19 + [0] * 31 == shown
