@@ -10,6 +10,11 @@ from typing import NamedTuple
 Headers = tuple[tuple[bytes, bytes], ...]
 """Names in lower case, in the order received, repeats kept (RFC 9110 section 5.3)."""
 
+PREFIX = "/.purposegate"
+"""Where the gate's own pages are; nothing under it reaches the records system."""
+NO_STORE: Headers = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
+"""On every reply: nobody keeps it, nobody guesses what it is."""
+
 WEBSOCKET = "WEBSOCKET"
 """The method of a request that is a WebSocket's opening handshake; no route maps it."""
 

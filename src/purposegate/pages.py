@@ -37,10 +37,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
-from purposegate.enforcement.refusal import NO_STORE
 from purposegate.errors import PageRefused
 from purposegate.evidence import principal_fields
-from purposegate.exchange import Headers, Reply, Request
+from purposegate.exchange import NO_STORE, Headers, Reply, Request
 from purposegate.model import NOTHING, Entry, EntryKind, Principal, Receipt
 
 if TYPE_CHECKING:

@@ -10,14 +10,15 @@ from typing import Any
 
 import orjson
 
+from purposegate import exchange
 from purposegate.exchange import Headers, Reply
 from purposegate.model import Conflict
 from purposegate.reasons import OUTAGE_TEXT, REFUSED_TEXT, Family, Reason
 
-PREFIX = "/.purposegate"
+PREFIX = exchange.PREFIX
 PROBLEM = b"application/problem+json"
 SEARCH_NOTICE = "This list may be incomplete for you; a colleague can run it."
-NO_STORE: Headers = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
+NO_STORE = exchange.NO_STORE
 
 TITLES = {
     Family.IDENTITY: "Not accepted",
