@@ -299,10 +299,7 @@ def _pinned(connection: Connection, head: Head, generation: int, buckets: list[i
     """The pins of the next generation. Raises SettingsError where a bucket is not what the last one pinned."""
     pins = bytearray(head.pins)
     for bucket in buckets:
-        rows = [
-            (bytes(owner), bytes(token), bytes(nonce), since, until)
-            for owner, token, nonce, since, until in connection.rows(sql.NAMES, (bucket,))
-        ]
+        rows = connection.rows(sql.NAMES, (bucket,))
         if pin(row[:3] for row in rows if _holds(row, head.generation)) != head.pin(bucket):
             raise SettingsError(
                 f"{connection.name}: rows of the register are not those that were sealed: somebody altered the database;"

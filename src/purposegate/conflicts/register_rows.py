@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from purposegate.conflicts.dates import Interval
+from purposegate.conflicts.dates import BEGINNING, FOREVER, Interval
 from purposegate.conflicts.decisions import Decision, Verdict
 from purposegate.conflicts.register import RegisterEntry
 from purposegate.conflicts.written import Home
@@ -44,10 +44,6 @@ class Pointer(NamedTuple):
 
 def _iso(day: date | None) -> str:
     return day.isoformat() if day else ""
-
-
-def _day(text: str) -> date | None:
-    return date.fromisoformat(text) if text else None
 
 
 def entry_bytes(entry: RegisterEntry) -> bytes:
@@ -92,32 +88,44 @@ def read_entry(body: list[Any]) -> RegisterEntry:
         identifier, principal, relation, provenance, names, born, homes, phones, plates, records,
         valid_from, valid_to, known_from, review, declared_by,
     ) = body  # fmt: skip
-    lived = tuple(map(_home, homes))
+    lived = tuple([_home(home) for home in homes])
     return RegisterEntry(
         id=identifier,
         principal=principal,
         relation=relation,
         provenance=provenance,
         person=Identity(
-            names=tuple(Name(given, surname) for given, surname in names),
+            names=tuple([Name(given, surname) for given, surname in names]),
             born=tuple(born),
-            addresses=tuple(home.address for home in lived),
+            addresses=tuple([home.address for home in lived]),
             phones=tuple(phones),
             plates=tuple(plates),
         ),
         homes=lived,
-        records=frozenset(RecordRef(kind, record) for kind, record in records),
-        valid_from=_day(valid_from),
-        valid_to=_day(valid_to),
-        known_from=_day(known_from),
-        review=_day(review),
+        records=frozenset([RecordRef(kind, record) for kind, record in records]),
+        valid_from=date.fromisoformat(valid_from) if valid_from else None,
+        valid_to=date.fromisoformat(valid_to) if valid_to else None,
+        known_from=date.fromisoformat(known_from) if known_from else None,
+        review=date.fromisoformat(review) if review else None,
         declared_by=declared_by,
     )
 
 
+def _lived(interval: Interval) -> tuple[str, str]:
+    """From and until, empty where always."""
+    start = "" if interval.start == BEGINNING else interval.start.isoformat()
+    return start, "" if interval.end == FOREVER else interval.end.isoformat()
+
+
 def _home(written: list[str]) -> Home:
-    *address, start, end = written
-    return Home(Address(*address), Interval(datetime.fromisoformat(start), datetime.fromisoformat(end)))
+    number, street, unit, locality, postcode, start, end = written
+    return Home(
+        Address(number, street, unit, locality, postcode),
+        Interval(
+            datetime.fromisoformat(start) if start else BEGINNING,
+            datetime.fromisoformat(end) if end else FOREVER,
+        ),
+    )
 
 
 def decision_bytes(decision: Decision) -> bytes:

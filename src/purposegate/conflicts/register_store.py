@@ -13,7 +13,7 @@ from typing import Any
 from purposegate.conflicts.decisions import Decision, Verdict
 from purposegate.conflicts.register import RegisterEntry, named
 from purposegate.conflicts.register_head import BUCKETS, Head, bucket_of, head_place, pin, row_place
-from purposegate.conflicts.register_keys import DoesNotOpenError, RegisterKeys, Sealed
+from purposegate.conflicts.register_keys import TOKEN_BYTES, DoesNotOpenError, RegisterKeys, Sealed, Seen
 from purposegate.conflicts.register_rows import (
     DECISION,
     ENTRY,
@@ -43,10 +43,10 @@ NO_REGISTER = Head(
     previous="",
     feeds={},
     decisions=0,
-    pins=bytes(16 * BUCKETS),
+    pins=bytes(TOKEN_BYTES * BUCKETS),
 )
 """What stands before the first import."""
-SCANNED_AT_ONCE = 64
+SCANNED_AT_ONCE = 256
 """Buckets of one statement where the whole register is read."""
 
 
@@ -62,7 +62,7 @@ def read_head(session: "Connection | Session", name: str, keys: RegisterKeys) ->
     if found:
         generation, kid, nonce, sealed = found[0]
         try:
-            clear = keys.open(Sealed(kid, bytes(nonce), bytes(sealed)), head_place(generation))
+            clear = keys.open(Sealed(kid, nonce, sealed), head_place(generation))
             head = Head.of_bytes(clear)
         except (DoesNotOpenError, ValueError, KeyError) as error:
             raise SettingsError(
@@ -70,7 +70,7 @@ def read_head(session: "Connection | Session", name: str, keys: RegisterKeys) ->
             ) from error
     seen = keys.seen()
     if head.generation < seen.generation or (
-        head.generation == seen.generation and head.seen != seen and seen.generation
+        seen.generation and head.generation == seen.generation and head.seen != seen
     ):
         raise SettingsError(
             f"{name}: generation {head.generation} of the register, and this machine saw {seen.generation}:"
@@ -99,12 +99,12 @@ class Session:
 class StoredRegister:
     """One generation of a store, as `register.Entries`. Safe in several threads, which take turns."""
 
-    def __init__(self, session: Session, keys: RegisterKeys, head: Head) -> None:
+    def __init__(self, session: Session, keys: RegisterKeys, head: Head, seen: Seen) -> None:
         self._session = session
         self._keys = keys
         self._last: tuple[bytes, list[tuple[str, list[Any]]]] = (b"", [])
         self.head = head
-        self.digest = head.seen.digest
+        self.digest = seen.digest
         self.stamp = Stamp(head.generation, 0, 0, 0)
         self.as_of = min((feed.as_of for feed in head.feeds.values()), default=head.at)
 
@@ -165,7 +165,7 @@ class StoredRegister:
         bucket = bucket_of(owner)
         at = self.head.generation
         rows = self._session.rows(BUCKET, (owner, bucket, at, at))
-        if pin((bytes(row[0]), bytes(row[1]), bytes(row[2])) for row in rows) != self.head.pin(bucket):
+        if pin([row[:3] for row in rows]) != self.head.pin(bucket):
             raise self._altered()
         bodies = [self._opened(row) for row in rows if row[3] is not None]
         self._last = owner, bodies
@@ -177,12 +177,10 @@ class StoredRegister:
         for first in range(0, BUCKETS, SCANNED_AT_ONCE):
             by_bucket: dict[int, list[Any]] = {}
             for row in self._session.rows(EVERY, (first, first + SCANNED_AT_ONCE, at, at)):
-                by_bucket.setdefault(bucket_of(bytes(row[0])), []).append(row)
+                by_bucket.setdefault(bucket_of(row[0]), []).append(row)
             for bucket in range(first, first + SCANNED_AT_ONCE):
                 rows = by_bucket.get(bucket, [])
-                if pin((bytes(row[0]), bytes(row[1]), bytes(row[2])) for row in rows) != self.head.pin(
-                    bucket
-                ):
+                if pin([row[:3] for row in rows]) != self.head.pin(bucket):
                     raise self._altered()
                 if rows:
                     yield rows
@@ -190,8 +188,8 @@ class StoredRegister:
     def _opened(self, row: Sequence[Any]) -> tuple[str, list[Any]]:
         owner, token, nonce, sealed, kid, feed, *dates = row
         try:
-            place = row_place(bytes(owner), bytes(token), bytes(feed), dates)
-            return read_body(self._keys.open(Sealed(kid, bytes(nonce), bytes(sealed)), place))
+            place = row_place(owner, token, feed, dates)
+            return read_body(self._keys.open(Sealed(kid, nonce, sealed), place))
         except DoesNotOpenError as error:
             raise self._altered() from error
 
@@ -245,5 +243,5 @@ def loaded(session: Session, keys: RegisterKeys, relations: Relations) -> Stored
     used = {relation for feed in head.feeds.values() for relation in feed.relations}
     if unknown := sorted(used - relations.by_name.keys()):
         raise SettingsError(f"{name}: entries have relations that conflicts.yaml lacks: {', '.join(unknown)}")
-    keys.saw(head.seen)
-    return StoredRegister(session, keys, head)
+    keys.saw(seen := head.seen)
+    return StoredRegister(session, keys, head, seen)
