@@ -25,6 +25,7 @@ from purposegate.gate import Gate, Parts
 from purposegate.ledger.durable import DurableLedger, Limits
 from purposegate.ledger.location import FileLocation, Location, on_server, on_server_in
 from purposegate.ledger.quorum import Witnesses
+from purposegate.link_sources import open_links
 from purposegate.purposes.catalogue import load as load_catalogue
 from purposegate.records.cursor import KEY_BYTES, Cursors
 from purposegate.records.mapping import load as load_records
@@ -108,6 +109,7 @@ class Application(AbstractAsyncContextManager[Parts]):
             self._retiring.discard(retire)
             refreshing.cancel()
             await decider.aclose()
+            await facts.aclose()
 
         self._retiring.add(retire)
         try:
@@ -146,6 +148,7 @@ class Application(AbstractAsyncContextManager[Parts]):
             counts=ledger.counted,
             history=self._history,
             clock=self._clock,
+            links=await open_links(settings.facts.links),
         )
 
     async def _close_deciders(self) -> None:

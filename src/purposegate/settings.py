@@ -15,6 +15,10 @@ from purposegate.model import Mode
 DEFAULT_PDP_DEADLINE_S = 0.8
 """A search screen feels broken after a second; refusing later helps no one."""
 DEFAULT_REFRESH_S = 5.0
+DEFAULT_LINKS_S = 0.5
+DEFAULT_ENDPOINT_S = 0.3
+"""Longest waits for links, seconds: of a database, of an endpoint. A lookup waits at its first stage."""
+DEFAULT_LINKS_CACHE_S = 30.0
 DEFAULT_REFUSALS_PER_MINUTE = 60
 DEFAULT_REFILL_PAGES = 50
 DEFAULT_CURSOR_LIFETIME_S = 3600
@@ -90,8 +94,22 @@ class JwtSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LinksSettings:
+    """Where further links are: one of a generation file, a PostgreSQL database, an HTTP endpoint."""
+
+    file: Path | None
+    url: str = field(repr=False)
+    url_file: Path | None
+    endpoint: str
+    token_file: Path | None
+    ca: Path | None
+    deadline_s: float
+    cache_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FactsSettings:
-    """The force's own data, one CSV file each."""
+    """The force's own data, one CSV file each, and further links."""
 
     directory: Path
     register: Path
@@ -100,6 +118,7 @@ class FactsSettings:
     reference_records: Path
     duty: Path
     refresh_s: float
+    links: LinksSettings | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,4 +224,20 @@ def _facts(content: Mapping[str, Any], home: Path) -> FactsSettings:
     return FactsSettings(
         **{name: home / content[name] for name in files},
         refresh_s=float(content.get("refresh_s", DEFAULT_REFRESH_S)),
+        links=_links(content["links"], home) if "links" in content else None,
+    )
+
+
+def _links(content: Mapping[str, Any], home: Path) -> LinksSettings:
+    files = {
+        name: home / content[name] if name in content else None
+        for name in ("file", "url_file", "token_file", "ca")
+    }
+    is_asked = "endpoint" in content
+    return LinksSettings(
+        **files,
+        url=content.get("url", ""),
+        endpoint=content.get("endpoint", ""),
+        deadline_s=float(content.get("deadline_s", DEFAULT_ENDPOINT_S if is_asked else DEFAULT_LINKS_S)),
+        cache_s=float(content.get("cache_s", DEFAULT_LINKS_CACHE_S)),
     )

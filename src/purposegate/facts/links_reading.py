@@ -2,16 +2,15 @@
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from hashlib import sha256
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from purposegate.conflicts.dates import Interval, read_end, read_start
-from purposegate.conflicts.tables import Line, Table, read_table, required
 from purposegate.facts.links import Link, node
+from purposegate.feeds.reading import Source, opened
+from purposegate.feeds.table import Line, Table, required
 
 COLUMNS = ("source_kind", "source_id", "relation", "target_kind", "target_id", "from", "to")
 WORD = re.compile(r"[a-z][a-z0-9-]{0,39}", re.ASCII)
@@ -39,36 +38,26 @@ class LinkFeed:
         return self._sum.hexdigest()
 
 
-@dataclass(slots=True)
-class TableFeed:
-    """The links of a table, read as they are taken. Taking the last raises `ImportRefused` if anything was wrong."""
+class FileFeed:
+    """The links of a file, one line at a time: memory does not grow with it. `as_of` and `digest` stand once all were taken."""
 
-    table: Table
-    zone: ZoneInfo
-
-    @property
-    def as_of(self) -> datetime:
-        """When the table was true, UTC."""
-        return self.table.as_of
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of the file, hex."""
-        return self.table.digest
+    def __init__(self, source: Source, *, now: datetime, zone: ZoneInfo) -> None:
+        """`source` is CSV, JSON Lines or a query in YAML, as every feed may be."""
+        self._source = source
+        self._zone = zone
+        self.as_of = self._now = now
+        self.digest = ""
 
     def __iter__(self) -> Iterator[Link]:
-        """Every link of a line that is in order."""
-        reading = Moments(self.zone)
-        for line in self.table.lines:
-            link = _link(self.table, line, reading)
-            if link:
-                yield link
-        self.table.close()
-
-
-def read_links(path: Path, *, now: datetime, zone: ZoneInfo) -> TableFeed:
-    """A CSV file of links. Raises `ImportRefused` here where no line can be judged, and when taken where one is wrong."""
-    return TableFeed(read_table(path, COLUMNS, now=now), zone)
+        """Every link of a line that is in order. Raises `ImportRefused`, at the end where only lines were wrong."""
+        moments = Moments(self._zone)
+        with opened(self._source, COLUMNS, now=self._now) as table:
+            for line in table.rows:
+                link = _link(table, line, moments)
+                if link:
+                    yield link
+            table.close()
+        self.as_of, self.digest = table.as_of, table.digest
 
 
 class Moments:

@@ -117,6 +117,10 @@ class SqliteLinks:
         """How many links there are."""
         return int(self._db.execute("SELECT count(*) / 2 FROM edge").get)
 
+    def shrink(self) -> None:
+        """Give back the memory that pages are kept in."""
+        self._db.pragma("shrink_memory")
+
     def close(self) -> None:
         """Let go of the file."""
         self._db.close(True)
@@ -162,7 +166,10 @@ class SqliteSource:
 
 
 def _opened(path: Path) -> tuple[Stamp, SqliteLinks]:
-    before = stamp(path)
+    try:
+        before = stamp(path)
+    except OSError as error:
+        raise SettingsError(f"{path}: {error.strerror}; make it with `purposegate links import`") from error
     return before, SqliteLinks.open(path)
 
 
@@ -171,7 +178,10 @@ def write_generation(path: Path, feed: Feed) -> int:
 
     Whatever taking the links raises leaves the old file as it was. Raises SettingsError where the disk does not take it.
     """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".new")
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".new")
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be written: {error.strerror}") from error
     os.close(handle)
     draft = Path(name)
     try:
