@@ -35,7 +35,19 @@ from purposegate.model import (
     Standing,
 )
 from purposegate.pages import Pages
-from purposegate.protocols import Catalogue, Cursors, Decider, Declarations, Facts, Match, Purpose, Review, Routes, Sights
+from purposegate.protocols import (
+    Browser,
+    Catalogue,
+    Cursors,
+    Decider,
+    Declarations,
+    Facts,
+    Match,
+    Purpose,
+    Review,
+    Routes,
+    Sights,
+)
 from purposegate.reasons import Family, Reason
 from purposegate.step_up import StepUp
 
@@ -68,6 +80,8 @@ class Snapshot:
     """The gate's own pages that rooms add; `own_pages` has those that always stand."""
     declarations: Declarations | None = None
     """Reads declarations made ahead, beside those in the header; without it the header is all that is read."""
+    browser: Browser | None = None
+    """Shows refusals as pages to people whose browser asks; without it everybody gets problem documents."""
     review: Review | None = None
     """What people decide about lookups; without it nothing can be approved, and an obligation to be approved refuses."""
     step_up: StepUp | None = None

@@ -96,9 +96,13 @@ class RouteRefused(LookupRefused):
 
 
 class DeclarationRefused(LookupRefused):
-    """The declaration is missing or cannot stand."""
+    """The declaration is missing or cannot stand. `faults` are the detail's sentences one by one, each `part: what to mend`."""
 
     remedy = "Declare a purpose from the catalogue, with what it requires."
+
+    def __init__(self, reason: Reason, detail: str = "", *, faults: Sequence[str] = ()) -> None:
+        super().__init__(reason, detail)
+        self.faults = tuple(faults)
 
 
 class PageRefused(PurposegateError):

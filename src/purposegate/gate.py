@@ -44,6 +44,8 @@ from purposegate.throttle import RefusalRate
 from purposegate.turned_away import TurnedAway
 from purposegate.weigh import as_outage
 
+HTTP_ERRORS = 400
+
 __all__ = ["DEFAULT_REFUSALS_PER_MINUTE", "RESTART_S", "Gate", "Parts"]
 
 
@@ -128,7 +130,8 @@ class Gate:
         self, parts: Parts, snapshot: Snapshot, request: Request, upstream: Upstream
     ) -> Reply | Pass:
         if own_pages.is_own(request):
-            return await self._own_page(parts, snapshot, request)
+            own, visitor = await self._own_page(parts, snapshot, request)
+            return await self._dressed(own, request, snapshot, visitor)
         match, no_route = _match(snapshot, request)
         if match is None and no_route is None:
             return Pass.OPEN
@@ -136,7 +139,7 @@ class Gate:
             match, no_route = None, RouteRefused(Reason.WEBSOCKET_REFUSED)
         principal = await self._principal(parts, snapshot, request)
         if isinstance(principal, Reply):
-            return principal
+            return await self._dressed(principal, request, snapshot, NOBODY)
         attempt = Attempt(
             id=str(uuid.uuid4()),
             at=self._clock(),
@@ -146,8 +149,24 @@ class Gate:
             match=match,
         )
         if attempt.mode is Mode.ENFORCE and self._rate.exceeded(principal.id, parts.refusals_per_minute):
-            return await self._turned_away.too_many(parts, attempt)
-        return await self._lookup(parts, attempt, no_route, upstream)
+            turned_away = await self._turned_away.too_many(parts, attempt)
+            return await self._dressed(turned_away, request, snapshot, principal)
+        answer = await self._lookup(parts, attempt, no_route, upstream)
+        return await self._dressed(answer, request, snapshot, principal)
+
+    async def _dressed(
+        self, answer: Reply | Pass, request: Request, snapshot: Snapshot, principal: Principal
+    ) -> Reply | Pass:
+        """A refusal as the page that a person's browser asked for; the entry stands already. Raises nothing."""
+        if not isinstance(answer, Reply) or answer.status < HTTP_ERRORS or snapshot.browser is None:
+            return answer
+        try:
+            return await snapshot.browser.shown(
+                answer, request=request, principal=principal, snapshot=snapshot, at=self._clock()
+            )
+        except Exception as fault:  # noqa: BLE001  the same answer stands, as a program reads it
+            as_outage(fault)
+            return answer
 
     async def _principal(self, parts: Parts, snapshot: Snapshot, request: Request) -> Principal | Reply:
         """Who asks, as the directory spells them; or the answer to a stranger."""
@@ -159,16 +178,17 @@ class Gate:
             return await self._turned_away.stranger(parts, as_outage(fault).reason)
         return await _as_the_directory_spells(snapshot, principal)
 
-    async def _own_page(self, parts: Parts, snapshot: Snapshot, request: Request) -> Reply:
+    async def _own_page(self, parts: Parts, snapshot: Snapshot, request: Request) -> tuple[Reply, Principal]:
         found, principal = own_pages.page_for(request, snapshot), NOBODY
         if not isinstance(found, Found) or found.page.who is not Who.ANYBODY:
             known = await self._principal(parts, snapshot, request)
             if isinstance(known, Reply):
-                return known
+                return known, NOBODY
             principal = known
-        return await own_pages.answer(
+        reply = await own_pages.answer(
             request, found, parts=parts, snapshot=snapshot, principal=principal, now=self._clock()
         )
+        return reply, principal
 
     async def _lookup(
         self, parts: Parts, attempt: Attempt, no_route: RouteRefused | Outage | None, upstream: Upstream

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from purposegate.approval import Binding, Taken
-from purposegate.exchange import Held, Page, Request
+from purposegate.exchange import Held, Page, Reply, Request
 from purposegate.model import (
     Action,
     CountKey,
@@ -314,6 +314,16 @@ class Declarations(Protocol):
 
     def stripped(self, request: Request) -> Request:
         """The request without what stands for a declaration made ahead."""
+        ...
+
+
+class Browser(Protocol):
+    """Shows people pages where programs get problem documents."""
+
+    async def shown(
+        self, reply: Reply, *, request: Request, principal: Principal, snapshot: Any, at: datetime
+    ) -> Reply:
+        """The reply, or the same answer as a page. `snapshot` is what the request was answered under. Raises `Outage`."""
         ...
 
 

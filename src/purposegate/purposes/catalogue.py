@@ -49,7 +49,8 @@ class PurposeCatalogue:
             raise DeclarationRefused(Reason.PURPOSE_UNKNOWN, self._instead_of(declaration.purpose))
         faults = tuple(purpose.faults(declaration))
         if faults:
-            raise DeclarationRefused(faults[0][0], " ".join(sentence for _, sentence in faults))
+            sentences = [sentence for _, sentence in faults]
+            raise DeclarationRefused(faults[0][0], " ".join(sentences), faults=sentences)
         return purpose
 
     def named(self, code: str) -> CataloguePurpose | None:

@@ -7,18 +7,20 @@ ended, or was made under another login, is no declaration; which of these it is,
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from purposegate.errors import DeclarationRefused, LookupRefused
 from purposegate.evidence import MAX_DECLARED_BYTES, declaration_fields
-from purposegate.exchange import Request
+from purposegate.exchange import Headers, Request
 from purposegate.model import Declaration, Declared, EntryKind, Principal
 from purposegate.pages import Visit
-from purposegate.protocols import Catalogue, Match, Purpose
+from purposegate.protocols import Facts, Match, Purpose
+from purposegate.purposes import declaration as wire
 from purposegate.purposes import rich_request, session_wire
+from purposegate.purposes.catalogue import PurposeCatalogue
 from purposegate.purposes.session import Seals, Session, Store, lookup_digest, new_id, token_digest
 from purposegate.reasons import Reason
 from purposegate.service import require_person
@@ -28,6 +30,8 @@ MAX_LIVE = 20
 """Of one principal. A shift has one or two references; a script that opens sessions by the hundred is stopped here."""
 MAX_A_MINUTE = 60
 """Declarations made by one principal, refused or not: each leaves an entry, and none may fill the disk."""
+FORM_VALID_S = 8 * 3600
+"""A page left open over a shift can still be sent; what it says is checked anew then."""
 HEADER, SESSION, TOKEN = "header", "session", "token"
 
 T = TypeVar("T")
@@ -45,7 +49,7 @@ class Opened:
 class Desk:
     """Implements `protocols.Declarations`, and is what the gate's own pages about declarations work with."""
 
-    catalogue: Catalogue
+    catalogue: PurposeCatalogue
     store: Store
     seals: Seals
     rate: RefusalRate = field(default_factory=lambda: RefusalRate(clock=time.monotonic))
@@ -128,6 +132,39 @@ class Desk:
             f"The declaration made before has ended, or is another sign-in's. {send}" if made_ahead else send
         )
 
+    # --- what the page for browsers needs
+
+    def read(self, texts: Mapping[str, Any]) -> Declaration:
+        """The declaration that these parts make. Raises `DeclarationRefused`."""
+        return wire.of_texts(texts)
+
+    async def tasks(self, facts: Facts, principal: Principal) -> tuple[tuple[str, str], ...]:
+        """What the principal is at work on now, as it is declared, with the label of its kind. Raises `FactsOutage`.
+
+        Facts compare references without regard to case; what has no form of the catalogue in either case is left out.
+        """
+        found = []
+        for _, key in await facts.open_references(principal.id):
+            for spelled in (key, key.upper()):
+                if kind := self.catalogue.kind_of(spelled):
+                    found.append((spelled, self.catalogue.references[kind].label))
+                    break
+        return tuple(dict.fromkeys(found))
+
+    def form_token(self, principal: Principal, at: datetime) -> str:
+        """What a form of the gate's own page carries: good for this login, and for some hours."""
+        until = int(at.timestamp()) + FORM_VALID_S
+        return self.seals.form_token(principal.id, principal.login.session, until)
+
+    def is_own_form(self, sent: str, principal: Principal, at: datetime) -> bool:
+        """Whether a form came from the gate's own page, shown to this login."""
+        return self.seals.is_own_form(sent, principal.id, principal.login.session, int(at.timestamp()))
+
+    def cookie(self, opened: Opened) -> Headers:
+        """The header that gives a browser what it opened."""
+        left = opened.session.expires_at - opened.session.declared_at
+        return (session_wire.set_cookie(opened.token, max_age_s=int(left.total_seconds())),)
+
     # --- opening, listing and ending
 
     async def open(
@@ -160,11 +197,10 @@ class Desk:
             raise DeclarationRefused(Reason.DECLARATIONS_TOO_MANY)
         return Opened(session=session, token=token)
 
-    async def unreadable(self, visit: Visit, refused: DeclarationRefused, *, how: str) -> None:
+    async def unreadable(self, visit: Visit, refused: DeclarationRefused, *, how: str, sent: str) -> None:
         """Record a declaration that could not be read, as it was sent."""
         self._require_room(visit.principal)
-        sent = visit.request.body[:MAX_DECLARED_BYTES].decode("latin-1")
-        await self._refused(visit, refused, {"declared_as_sent": sent}, how)
+        await self._refused(visit, refused, {"declared_as_sent": sent[:MAX_DECLARED_BYTES]}, how)
 
     async def live(self, principal: Principal, at: datetime) -> Sequence[Session]:
         """The principal's live sessions, whichever login made them, newest first. Raises `Outage`."""

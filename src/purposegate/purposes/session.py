@@ -16,6 +16,7 @@ import uuid
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Protocol
+from urllib.parse import parse_qsl
 
 import orjson
 from cryptography.exceptions import InvalidTag
@@ -90,10 +91,19 @@ def lookup_digest(match: Match) -> str:
     """What stands for one lookup: route, method, canonical address and body of its first page, whoever asks. Hex."""
     first = match.request(Page())
     digest = hashlib.sha256(b"purposegate lookup 1")
-    for part in (match.route.encode(), first.method.encode(), first.raw_path, first.query, first.body):
+    for part in (match.route.encode(), first.method.encode(), first.raw_path, first.query, _said(first.body)):
         digest.update(len(part).to_bytes(8, "big"))
         digest.update(part)
     return digest.hexdigest()
+
+
+def _said(body: bytes) -> bytes:
+    """What a form says, however its sender encoded it: a browser sends the same fields again in other bytes."""
+    try:
+        pairs = parse_qsl(body.decode("ascii"), keep_blank_values=True, strict_parsing=True, errors="strict")
+    except ValueError:
+        return body
+    return orjson.dumps(pairs)
 
 
 def token_digest(token: str) -> bytes:
