@@ -6,7 +6,7 @@ The token proves an id and names roles; unit, tenure and duty come from the forc
 import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,6 +16,7 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
+from purposegate.enforcement.verified import VerifiedTokens
 from purposegate.errors import IdentityRefused, Outage, SettingsError
 from purposegate.exchange import Request
 from purposegate.model import Login, Principal
@@ -127,6 +128,7 @@ class BearerJwt:
     """How people must have signed in to have stepped up (RFC 9470); empty: nobody has."""
     leeway_s: int = 30
     clock: Callable[[], float] = time.time
+    _verified: VerifiedTokens = field(default_factory=VerifiedTokens, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Refuse settings under which a token would prove nothing."""
@@ -138,19 +140,21 @@ class BearerJwt:
     async def __call__(self, request: Request) -> Principal:
         """The principal. Raises `IdentityRefused`, or `Outage` when the keys cannot be had."""
         token = _bearer(request)
-        return self._principal(await self._claims(token), token)
-
-    async def _claims(self, token: str) -> Mapping[str, Any]:
         fault: Exception | None = None
         for fresh in (False, True):
-            keys = await self.keys.keys(fresh=fresh)
+            keys, now = await self.keys.keys(fresh=fresh), self.clock()
+            known = self._verified.recall(token, keys, now)
+            if known is not None:
+                return known
             try:
                 decoded = jwt.decode(token, keys, algorithms=list(self.algorithms))
             except (JoseError, ValueError, TypeError, KeyError) as error:
                 fault = error  # a rotated key looks like a bad signature until the set is fetched again
                 continue
             self._validate(decoded.claims)
-            return decoded.claims
+            principal = self._principal(decoded.claims, token)
+            self._verified.keep(token, keys, principal, now=now, expires=decoded.claims["exp"])
+            return principal
         raise IdentityRefused(Reason.IDENTITY_INVALID) from fault
 
     def _validate(self, claims: Mapping[str, Any]) -> None:
@@ -185,11 +189,12 @@ class BearerJwt:
         )
 
     def _stepped_up_at(self, claims: Mapping[str, Any]) -> int:
-        """When they signed in as the settings ask (OpenID Connect Core 1.0 section 2: `acr`, `auth_time`); 0 where they did not."""
+        """When they signed in as the settings ask (OpenID Connect Core 1.0 section 2: `acr`, `auth_time`); 0 where not."""
         acr, at = claims.get("acr"), claims.get("auth_time")
         is_strong = isinstance(acr, str) and acr in self.acr_values
-        is_time = isinstance(at, int | float) and not isinstance(at, bool)
-        return int(at) if is_strong and is_time else 0
+        if not is_strong or isinstance(at, bool) or not isinstance(at, int | float):
+            return 0
+        return int(at)
 
     def _login(self, claims: Mapping[str, Any], token: str) -> Login:
         """Which sign-in this is: the issuer's `sid` (OpenID Connect Session Management 1.0), or else the token itself."""
