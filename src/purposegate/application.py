@@ -9,7 +9,7 @@ import secrets
 import tempfile
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from types import TracebackType
 
@@ -20,16 +20,27 @@ from purposegate.enforcement.identity import BearerJwt, KeyFile, KeyUrl
 from purposegate.enforcement.refusal import WaysForward
 from purposegate.errors import SettingsError
 from purposegate.facts import FactsPaths, ForceFacts
+from purposegate.facts.challenge import DayKeys
 from purposegate.facts.history import History
 from purposegate.gate import Gate, Parts
+from purposegate.ledger import keys
 from purposegate.ledger.durable import DurableLedger, Limits
 from purposegate.ledger.location import FileLocation, Location, on_server, on_server_in
 from purposegate.ledger.quorum import Witnesses
-from purposegate.link_sources import open_links
+from purposegate.pages import Pages
+from purposegate.model import EntryKind
+from purposegate.parts import bare_entry
 from purposegate.purposes.catalogue import load as load_catalogue
 from purposegate.records.cursor import KEY_BYTES, Cursors
 from purposegate.records.mapping import load as load_records
+from purposegate.review.desk import Desk
+from purposegate.review.docket import Docket, Sealing
+from purposegate.review.opening import open_store
+from purposegate.review.pages import pages as review_pages
+from purposegate.review.store import Store
+from purposegate.review.terms import Terms
 from purposegate.settings import LedgerSettings, Settings
+from purposegate.step_up import StepUp
 
 LOG = logging.getLogger("purposegate")
 MIB = 1024 * 1024
@@ -58,6 +69,8 @@ class Application(AbstractAsyncContextManager[Parts]):
         self._retiring: set[Callable[[], Awaitable[None]]] = set()
         self._ledger: DurableLedger | None = None
         self._history: History | None = None
+        self._challenges: DayKeys | None = None
+        self._docket: Docket | None = None
 
     async def __aenter__(self) -> Parts:
         """Open the ledger, start Cerbos, load the facts. Raises `SettingsError` or `Outage`; then nothing stays up."""
@@ -69,6 +82,9 @@ class Application(AbstractAsyncContextManager[Parts]):
             _push(ledger, settings)
             # Nothing idle is kept: other workers count in the same store, and only it knows of them.
             self._history = History(ledger.counted)
+            self._challenges = _day_keys(settings, ledger, self._clock)
+            self._docket, store = await asyncio.to_thread(_open_docket, settings, ledger, self._clock)
+            stack.push_async_callback(asyncio.to_thread, store.close)
             stack.push_async_callback(self._close_deciders)
             snapshot = await self.reload()
             self._stack = stack.pop_all()
@@ -91,7 +107,7 @@ class Application(AbstractAsyncContextManager[Parts]):
 
         The ledger stays as it is. The caller swaps the snapshot in, and then calls its `retire`.
         """
-        if self._ledger is None:
+        if self._ledger is None or self._docket is None:
             raise SettingsError("the gate is not started")
         settings = await asyncio.to_thread(settings_file.load, self._settings.path)
         read = _standing(settings)
@@ -100,6 +116,7 @@ class Application(AbstractAsyncContextManager[Parts]):
         _require_known(settings, routes.kinds)
         cursors = Cursors(cursor_key(ledger_location(settings.ledger).beside("")), settings.cursor_lifetime_s)
         facts = await self._facts(settings, self._ledger)
+        desk = Desk(self._docket, Terms(**settings.review))
         identify = _identity(settings)
         decider = _decider(settings)
         await decider.start()
@@ -109,7 +126,6 @@ class Application(AbstractAsyncContextManager[Parts]):
             self._retiring.discard(retire)
             refreshing.cancel()
             await decider.aclose()
-            await facts.aclose()
 
         self._retiring.add(retire)
         try:
@@ -130,6 +146,9 @@ class Application(AbstractAsyncContextManager[Parts]):
             refill_pages=settings.refill_pages,
             agency={"agency": settings.agency.name, "ori": settings.agency.ori},
             retire=retire,
+            pages=Pages(*review_pages(desk)),
+            review=desk,
+            step_up=_step_up(settings),
         )
 
     async def _facts(self, settings: Settings, ledger: DurableLedger) -> ForceFacts:
@@ -147,8 +166,8 @@ class Application(AbstractAsyncContextManager[Parts]):
             ),
             counts=ledger.counted,
             history=self._history,
+            challenges=self._challenges,
             clock=self._clock,
-            links=await open_links(settings.facts.links),
         )
 
     async def _close_deciders(self) -> None:
@@ -185,6 +204,16 @@ def _open_ledger(settings: Settings) -> DurableLedger:
     return ledger_location(chosen).open(origin=chosen.origin, limits=limits)
 
 
+def _day_keys(settings: Settings, ledger: DurableLedger, clock: Callable[[], datetime]) -> DayKeys:
+    """The day keys of random challenges, beside the ledger and committed in it."""
+
+    async def commit(day: date, digest: str) -> None:
+        fields = {"day": day.isoformat(), "commitment": digest}
+        await ledger.append(bare_entry(EntryKind.CHALLENGE_KEY, clock(), fields))
+
+    return DayKeys(ledger_location(settings.ledger).beside(".challenge"), commit)
+
+
 def _push(ledger: DurableLedger, settings: Settings) -> None:
     """Have the ledger's heads witnessed, if the settings name witnesses. Raises `SettingsError`, `LedgerOutage`."""
     chosen = settings.ledger
@@ -201,6 +230,22 @@ def _push(ledger: DurableLedger, settings: Settings) -> None:
         raise SettingsError(
             "ledger.witnesses: none has an address; name at least one, or leave the other keys out"
         )
+
+
+def _open_docket(
+    settings: Settings, ledger: DurableLedger, clock: Callable[[], datetime]
+) -> tuple[Docket, Store]:
+    """What people decide about lookups, beside the ledger or in its database. Raises `SettingsError`, `Outage`."""
+    location = ledger_location(settings.ledger)
+    if location.key_file is None:
+        raise SettingsError(f"{location}: name its key file: ledger.key_file")
+    store = open_store(location)
+    return Docket(store, Sealing(keys.load(location.key_file)), ledger, clock=clock), store
+
+
+def _step_up(settings: Settings) -> StepUp | None:
+    given = settings.step_up
+    return StepUp(acr_values=given.acr_values, max_age_s=given.max_age_s) if given else None
 
 
 def _decider(settings: Settings) -> ManagedDecider | RemoteDecider:
@@ -230,6 +275,7 @@ def _identity(settings: Settings) -> BearerJwt:
         roles=jwt.roles,
         id_claim=jwt.id_claim,
         roles_claim=jwt.roles_claim,
+        acr_values=frozenset(settings.step_up.acr_values if settings.step_up else ()),
         service_claim=jwt.service_claim,
         service_values=jwt.service_values,
         leeway_s=jwt.leeway_s,

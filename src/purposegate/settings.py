@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from purposegate.documents import read
@@ -26,6 +27,10 @@ DEFAULT_MINIMUM_FREE_MIB = 256
 DEFAULT_WITNESS_EVERY_S = 2.0
 """The time in which an insider could rewrite unseen, against a request and a disk write at each witness."""
 DEFAULT_MAX_UNWITNESSED_S = 900.0
+DEFAULT_HAND_OVER = "/.purposegate/hand-overs"
+DEFAULT_SUPERVISOR = "/.purposegate/approvals"
+DEFAULT_STEP_UP_S = 300
+"""Long enough to sign in and send a lookup again, too short to be left signed in."""
 DEFAULT_HEADER = "Access-Purpose"
 """Not `Purpose` or `X-Purpose`: browsers send those when they prefetch."""
 
@@ -122,6 +127,14 @@ class FactsSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StepUpSettings:
+    """How people must have signed in for what weighs more: one of these `acr` values, at most so long ago."""
+
+    acr_values: tuple[str, ...]
+    max_age_s: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """The whole file. `digest` is the SHA-256 of its bytes, hex."""
 
@@ -135,6 +148,8 @@ class Settings:
     ledger: LedgerSettings
     pdp: PdpSettings
     jwt: JwtSettings
+    step_up: StepUpSettings | None
+    review: Mapping[str, int]
     facts: FactsSettings
     hand_over: str
     supervisor: str
@@ -161,9 +176,11 @@ def load(path: Path) -> Settings:
         ledger=_ledger(content["ledger"], home),
         pdp=_pdp(content.get("pdp", {}), home),
         jwt=_jwt(content["identity"], home),
+        step_up=_step_up(content["identity"].get("step_up")),
+        review=MappingProxyType({name: int(value) for name, value in content.get("review", {}).items()}),
         facts=_facts(content["facts"], home),
-        hand_over=content["ways_forward"]["hand_over"],
-        supervisor=content["ways_forward"]["supervisor"],
+        hand_over=content.get("ways_forward", {}).get("hand_over", DEFAULT_HAND_OVER),
+        supervisor=content.get("ways_forward", {}).get("supervisor", DEFAULT_SUPERVISOR),
         refusals_per_minute=limits.get("refusals_per_minute", DEFAULT_REFUSALS_PER_MINUTE),
         refill_pages=limits.get("refill_pages", DEFAULT_REFILL_PAGES),
         cursor_lifetime_s=limits.get("cursor_lifetime_s", DEFAULT_CURSOR_LIFETIME_S),
@@ -216,6 +233,14 @@ def _jwt(content: Mapping[str, Any], home: Path) -> JwtSettings:
         service_values=frozenset(jwt.get("service", {}).get("values", ())),
         leeway_s=jwt.get("leeway_s", 30),
         roles=dict(content["roles"]),
+    )
+
+
+def _step_up(content: Mapping[str, Any] | None) -> StepUpSettings | None:
+    if content is None:
+        return None
+    return StepUpSettings(
+        acr_values=tuple(content["acr_values"]), max_age_s=content.get("max_age_s", DEFAULT_STEP_UP_S)
     )
 
 

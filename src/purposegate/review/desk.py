@@ -18,7 +18,7 @@ class Desk:
     """Implements `protocols.Review`. It outlives snapshots; who may decide is asked of the snapshot in use."""
 
     def __init__(self, docket: Docket, terms: Terms) -> None:
-        self._docket = docket
+        self.docket = docket
         self.terms = terms
         self.approvals = Approvals(docket, terms)
         self.hand_overs = HandOvers(docket)
@@ -27,11 +27,11 @@ class Desk:
 
     def through(self, append: Callable[[Entry], Awaitable[Receipt]], now: datetime) -> "Desk":
         """The same desk for one visit of one of its pages, whose entries go through the page's own `append`."""
-        return Desk(self._docket.through(append, now), self.terms)
+        return Desk(self.docket.through(append, lambda: now), self.terms)
 
     def at(self, now: datetime) -> "Desk":
         """The same desk at a moment of the gate's own clock."""
-        return Desk(self._docket.at(now), self.terms)
+        return Desk(self.docket.at(now), self.terms)
 
     async def take(
         self, binding: Binding, *, lookup: Lookup, fits: Callable[[str], Awaitable[bool]]

@@ -47,7 +47,7 @@ class Sealing:
             id=matter.id,
             kind=matter.kind,
             step=matter.step,
-            at=int(matter.at.timestamp()),
+            at=int(matter.at.timestamp() * 1_000_000),
             until=int(matter.until.timestamp()),
             kid=kid,
             nonce=nonce,
@@ -97,13 +97,15 @@ class Docket:
         self._append = append or ledger.append
         self.clock = clock
 
-    def through(self, append: Callable[[Entry], Awaitable[Receipt]], now: datetime) -> "Docket":
-        """The same docket at one moment, appending as a page of the gate's own does."""
-        return Docket(self._store, self._sealing, self._ledger, clock=lambda: now, append=append)
+    def through(
+        self, append: Callable[[Entry], Awaitable[Receipt]], clock: Callable[[], datetime]
+    ) -> "Docket":
+        """The same docket, appending in another way, such as a page of the gate's own does."""
+        return Docket(self._store, self._sealing, self._ledger, clock=clock, append=append)
 
     def at(self, now: datetime) -> "Docket":
         """The same docket at one moment."""
-        return self.through(self._append, now)
+        return self.through(self._append, lambda: now)
 
     async def get(self, name: str) -> Matter | None:
         """The matter of this id. Raises `Outage`."""

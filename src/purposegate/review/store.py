@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 
 
 class Row(NamedTuple):
-    """One matter as a row. Times are POSIX seconds; `tokens` are what it is found by, 16 bytes each."""
+    """One matter as a row. `at` is POSIX microseconds, `until` seconds; `tokens` are what it is found by, 16 bytes each."""
 
     id: str
     kind: str
