@@ -394,6 +394,7 @@ class EntryKind(StrEnum):
     BROKEN_GLASS = "broken-glass"
     PAST_HIT = "past-hit"
     DISPOSITION = "disposition"
+    CHALLENGE_KEY = "challenge-key"
     DECLARATION = "declaration"
     DECLARATION_ENDED = "declaration-ended"
 

@@ -15,6 +15,7 @@ from purposegate.facts import bands as facts_file
 from purposegate.facts import explanations as explanations_part
 from purposegate.facts.bands import Bands
 from purposegate.facts.budgets import Budget
+from purposegate.facts.challenge import DRAWN, NONE, PER_MILLION, DayKeys, any_drawn
 from purposegate.facts.explanations import Explanations
 from purposegate.facts.history import Count, History
 from purposegate.facts.involvement import LINKS, Involvement
@@ -60,6 +61,7 @@ class ForceFacts:
         *,
         explanations: Explanations,
         links: Sequence[LinkSource] = (),
+        challenges: DayKeys | None = None,
     ) -> None:
         self._relations = relations
         self._bands = bands
@@ -67,6 +69,9 @@ class ForceFacts:
         self._reader = reader
         self._clock = clock
         self._history = history
+        self._challenges = challenges
+        if challenges is None and any(bands.challenge):
+            raise SettingsError("facts.yaml: challenge: without a ledger to commit to, the rate must be 0")
         self._snapshot, _ = reader.read(None, clock())
 
     @classmethod
@@ -80,12 +85,13 @@ class ForceFacts:
         clock: Callable[[], datetime],
         history: History | None = None,
         links: Sequence[LinkSource] = (),
+        challenges: DayKeys | None = None,
     ) -> "ForceFacts":
         """Read conflicts.yaml, facts.yaml and the six files, off the loop. `clock` gives aware moments.
 
-        `links` are sources of links beyond those that the files amount to; `aclose` lets go of them. On a reload pass the
-        old one's `history`, so that lookups in flight stay counted. Raises `PolicyError` or `ImportRefused` with every
-        fault of the first faulty file; nothing is kept then.
+        `links` are sources of links beyond those that the files amount to; `aclose` lets go of them. `challenges` are the
+        ledger's day keys. On a reload pass the old one's `history`, so that lookups in flight stay counted. Raises
+        `PolicyError` or `ImportRefused` with every fault of the first faulty file; nothing is kept then.
         """
 
         def read() -> ForceFacts:
@@ -93,7 +99,16 @@ class ForceFacts:
             kept = history or History(counts)
             paths_of = explanations_part.load(policy)
             reader = Reader(relations, bands, paths)
-            return cls(relations, bands, reader, kept, clock, explanations=paths_of, links=links)
+            return cls(
+                relations,
+                bands,
+                reader,
+                kept,
+                clock,
+                explanations=paths_of,
+                links=links,
+                challenges=challenges,
+            )
 
         return await asyncio.to_thread(read)
 
@@ -147,13 +162,17 @@ class ForceFacts:
         member = snapshot.directory.member(principal)
         today = local_day(lookup.at, self._bands.zone)
         days = (today - member.joined).days if member and member.joined else None
+        tenure = self._bands.tenure(days)
+        numbers = {} if days is None else {"days_in_post": days}
+        challenge = await self._challenge(lookup, tenure, numbers)
         return LookupFacts(
             unit=(member.unit if member else "") or "unknown",
-            tenure=self._bands.tenure(days),
+            tenure=tenure,
             on_duty=snapshot.is_on_duty(principal, lookup.at),
             ref_state=ref_state,
             as_of=snapshot.oldest(*sources),
-            numbers={} if days is None else {"days_in_post": days},
+            numbers=numbers,
+            challenge=challenge,
             vetting=_validity(member.vetting_expires if member else None, today),
             training=_validity(member.training_expires if member else None, today),
         )
@@ -232,6 +251,16 @@ class ForceFacts:
         """Whether the directory says that this is a service, and no person."""
         member = self._snapshot.directory.member(staff_id)
         return member is not None and member.is_service
+
+    async def _challenge(self, lookup: Lookup, tenure: str, numbers: dict[str, int]) -> str:
+        """Whether the lookup draws a challenge; the rate it was drawn at goes into `numbers`. Raises `LedgerOutage`."""
+        per_million = round(self._bands.challenge.of(tenure) * PER_MILLION)
+        if self._challenges is None or not per_million:
+            return NONE
+        day = local_day(lookup.at, self._bands.zone)
+        key = await self._challenges.of(day)
+        numbers["challenge_per_million"] = per_million
+        return DRAWN if any_drawn(key, lookup, day, per_million) else NONE
 
     async def known_as(self, staff_id: str) -> str:
         """The directory's own spelling of somebody who works here today; empty where it holds nobody such."""
