@@ -150,6 +150,11 @@ class Register:
         """See `Entries`."""
         return (entry for entries in self.entries.values() for entry in entries)
 
+    @property
+    def size(self) -> int:
+        """How many entries there are."""
+        return sum(map(len, self.entries.values()))
+
     @cached_property
     def _by_record(self) -> Mapping[RecordRef, Sequence[RegisterEntry]]:
         found: dict[RecordRef, list[RegisterEntry]] = {}

@@ -195,6 +195,7 @@ class ForceFacts:
         unexplained = [record for record, one in zip(records, explained, strict=True) if not one.explained_by]
         worked = iter(await self._involvement.last_work(walk, unexplained, stale_ok=stale_ok))
         as_of = min(snapshot.oldest(*sources), linked)
+        await _prepare(snapshot, lookup)
         found: list[RecordFacts] = []
         for turn, row in enumerate(rows):
             if turn and turn % ROWS_A_TURN == 0:
@@ -281,16 +282,27 @@ def _validity(expires: date | None, today: date) -> str:
     return "valid" if today <= expires else "expired"
 
 
-def _ties(snapshot: Snapshot, lookup: Lookup, record: Seen) -> tuple[Conflict, ...]:
+def _behind(lookup: Lookup) -> tuple[tuple[Whose, str], ...]:
+    """Everybody on whose behalf the records are asked for."""
     declaration = lookup.declaration
-    behind = (
+    named = (
         (Whose.PRINCIPAL, lookup.principal.id),
         (Whose.ORIGINATOR, declaration.originator),
         (Whose.RECIPIENT, declaration.recipient),
     )
+    return tuple((whose, staff_id) for whose, staff_id in named if staff_id)
+
+
+async def _prepare(snapshot: Snapshot, lookup: Lookup) -> None:
+    """Have at hand what is known around them: read off the loop, since a register may be on a server. Raises `FactsOutage`."""
+    for _, staff_id in _behind(lookup):
+        if not snapshot.ties.is_ready(staff_id):
+            snapshot.ties.keep(staff_id, await asyncio.to_thread(snapshot.ties.prepare, staff_id))
+
+
+def _ties(snapshot: Snapshot, lookup: Lookup, record: Seen) -> tuple[Conflict, ...]:
     return tuple(
         tie
-        for whose, staff_id in behind
-        if staff_id
+        for whose, staff_id in _behind(lookup)
         for tie in snapshot.ties.of(staff_id, whose, record, at=lookup.at)
     )

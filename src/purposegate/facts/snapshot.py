@@ -3,15 +3,17 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from math import ceil
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
 
 from purposegate.conflicts.dates import Interval
 from purposegate.conflicts.directory import Directory, read_directory
-from purposegate.conflicts.register import Register, read_register
+from purposegate.conflicts.register import Entries, Register, read_register
+from purposegate.conflicts.register_place import RegisterPlace
+from purposegate.conflicts.register_store import StoredRegister
 from purposegate.conflicts.relations import Relations
-from purposegate.conflicts.tables import stamp
 from purposegate.conflicts.ties import Ties
 from purposegate.conflicts.written import staff_key
 from purposegate.errors import FactsOutage, SettingsError
@@ -31,6 +33,7 @@ from purposegate.facts.work import (
     read_references,
     reference_key,
 )
+from purposegate.feeds.reading import is_current
 from purposegate.model import RecordRef
 from purposegate.reasons import Reason
 
@@ -42,7 +45,7 @@ class Snapshot:
     """Directory, register and work as last read, with the ties they give."""
 
     directory: Directory
-    register: Register
+    register: Entries
     references: References
     assignments: Assignments
     reference_records: ReferenceRecords
@@ -106,13 +109,14 @@ class Snapshot:
 class _Rereading:
     """One pass over the files: takes what changed, and keeps the old of what is gone or wrong."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: datetime) -> None:
+        self._now = now
         self.refusals: list[Refusal] = []
 
     def source(self, name: str, path: Path, kept: DatedT | None, read: Callable[[Path], DatedT]) -> DatedT:
         """The source as it is now, or as kept; with nothing kept, a refusal is raised."""
         try:
-            return kept if kept is not None and stamp(path) == kept.stamp else read(path)
+            return kept if kept is not None and is_current(path, kept.stamp, self._now) else read(path)
         except (OSError, SettingsError) as error:
             fault = (
                 error if isinstance(error, SettingsError) else SettingsError(f"{path.name}: {error.strerror}")
@@ -120,6 +124,19 @@ class _Rereading:
             if kept is None:
                 raise fault from error
             self.refusals.append(Refusal(name, fault))
+            return kept
+
+    def store(self, place: RegisterPlace, kept: Entries | None, relations: Relations) -> Entries:
+        """The register's newest generation, or the one in use; with none in use, a refusal is raised."""
+        try:
+            if not isinstance(kept, StoredRegister):
+                return place.open().load(relations)
+            return kept if kept.is_current else kept.renewed(relations)
+        except (SettingsError, FactsOutage) as error:
+            fault = error if isinstance(error, SettingsError) else SettingsError(error.detail)
+            if kept is None:
+                raise fault from error
+            self.refusals.append(Refusal("register", fault))
             return kept
 
 
@@ -133,19 +150,14 @@ class Reader:
 
     def read(self, old: Snapshot | None, now: datetime) -> tuple[Snapshot, tuple[Refusal, ...]]:
         """A snapshot and what was refused; with nothing old to keep, a refusal is raised instead. Blocks on files."""
-        zone, relations, paths, again = self._bands.zone, self._relations, self._paths, _Rereading()
+        zone, paths, again = self._bands.zone, self._paths, _Rereading(now)
         directory = again.source(
             "directory",
             paths.directory,
             old.directory if old else None,
             lambda path: read_directory(path, now=now, zone=zone),
         )
-        register = again.source(
-            "register",
-            paths.register,
-            old.register if old else None,
-            lambda path: read_register(path, relations, now=now, zone=zone),
-        )
+        register = self._register(old.register if old else None, again, now)
         is_same = old is not None and directory is old.directory and register is old.register
         references = again.source(
             "references",
@@ -179,10 +191,28 @@ class Reader:
             duty=again.source(
                 "duty", paths.duty, old.duty if old else None, lambda path: read_duty(path, now, zone)
             ),
-            ties=old.ties if old and is_same else Ties(relations, register, directory, zone=zone),
+            ties=old.ties if old and is_same else self._ties(old, register, directory),
             links=old.links if old and is_same_work else links_of_files(references, assignments, involved),
             open=old.open
             if old and is_same_work
             else MappingProxyType({ref: one.open for ref, one in references.held.items()}),
         )
         return snapshot, tuple(again.refusals)
+
+    def _register(self, kept: Entries | None, again: _Rereading, now: datetime) -> Entries:
+        place, relations, zone = self._paths.register, self._relations, self._bands.zone
+        if isinstance(place, RegisterPlace):
+            return again.store(place, kept, relations)
+        known = kept if isinstance(kept, Register) else None
+        at_least = ceil(self._paths.least_share * known.size) if known else 0
+        return again.source(
+            "register",
+            place,
+            known,
+            lambda path: read_register(path, relations, now=now, zone=zone, at_least=at_least),
+        )
+
+    def _ties(self, old: Snapshot | None, register: Entries, directory: Directory) -> Ties:
+        # A directory of 40,000 takes seconds to make ready: one more register entry may not cost that.
+        colleagues = old.ties.colleagues if old and old.directory is directory else None
+        return Ties(self._relations, register, directory, zone=self._bands.zone, colleagues=colleagues)

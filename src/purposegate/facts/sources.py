@@ -5,8 +5,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
-from purposegate.conflicts.tables import Stamp, Table
+from purposegate.conflicts.register_place import RegisterPlace
 from purposegate.errors import SettingsError
+from purposegate.feeds.table import Stamp, Table
+
+DEFAULT_LEAST_SHARE = 0.8
+"""A register that loses every fifth entry overnight has lost them in an export, not in life."""
 
 HeldT = TypeVar("HeldT")
 
@@ -48,14 +52,18 @@ class Source(Generic[HeldT]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FactsPaths:
-    """Where the six files are."""
+    """Where the six sources are: files, or queries in YAML; the register a store perhaps.
+
+    A register's file with less than `least_share` of the entries in use is not taken by itself: it may have broken off.
+    """
 
     directory: Path
-    register: Path
+    register: Path | RegisterPlace
     references: Path
     assignments: Path
     reference_records: Path
     duty: Path
+    least_share: float = DEFAULT_LEAST_SHARE
 
 
 class Refusal(NamedTuple):

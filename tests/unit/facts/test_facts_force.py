@@ -244,11 +244,21 @@ async def test_facts_carry_the_oldest_time(paths: FactsPaths) -> None:
 async def test_a_changed_file_is_read_again(paths: FactsPaths) -> None:
     """From one lookup to the next, without a restart."""
     facts = await _load(paths)
-    write(paths.register, REGISTER, [])
+    write(paths.register, REGISTER, [{**BROTHER, "relation": "friend"}])
     refusals = await facts.refresh()
     (about,) = await facts.about_records(lookup(), [row(EDMUND)])
 
-    assert ((), ()) == (refusals, about.conflicts)
+    assert ((), ["friend"]) == (refusals, [tie.relation for tie in about.conflicts])
+
+
+async def test_a_register_that_broke_off_clears_no_conflict(paths: FactsPaths) -> None:
+    """A header without entries is not taken by itself, however well-formed it is."""
+    facts = await _load(paths)
+    write(paths.register, REGISTER, [])
+    (refusal,) = await facts.refresh()
+    (about,) = await facts.about_records(lookup(), [row(EDMUND)])
+
+    assert ("register", ["sibling"]) == (refusal.source, [tie.relation for tie in about.conflicts])
 
 
 @pytest.mark.parametrize("fault", ["missing", "faulty", "a directory"])
