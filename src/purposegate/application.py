@@ -23,16 +23,25 @@ from purposegate.facts import FactsPaths, ForceFacts
 from purposegate.facts.challenge import DayKeys
 from purposegate.facts.history import History
 from purposegate.gate import Gate, Parts
+from purposegate.ledger import keys
 from purposegate.ledger.durable import DurableLedger, Limits
 from purposegate.ledger.location import FileLocation, Location, on_server, on_server_in
 from purposegate.ledger.quorum import Witnesses
 from purposegate.link_sources import open_links
+from purposegate.pages import Pages
 from purposegate.model import EntryKind
 from purposegate.parts import bare_entry
 from purposegate.purposes.catalogue import load as load_catalogue
 from purposegate.records.cursor import KEY_BYTES, Cursors
 from purposegate.records.mapping import load as load_records
+from purposegate.review.desk import Desk
+from purposegate.review.docket import Docket, Sealing
+from purposegate.review.opening import open_store
+from purposegate.review.pages import pages as review_pages
+from purposegate.review.store import Store
+from purposegate.review.terms import Terms
 from purposegate.settings import LedgerSettings, Settings
+from purposegate.step_up import StepUp
 
 LOG = logging.getLogger("purposegate")
 MIB = 1024 * 1024
@@ -62,6 +71,7 @@ class Application(AbstractAsyncContextManager[Parts]):
         self._ledger: DurableLedger | None = None
         self._history: History | None = None
         self._challenges: DayKeys | None = None
+        self._docket: Docket | None = None
 
     async def __aenter__(self) -> Parts:
         """Open the ledger, start Cerbos, load the facts. Raises `SettingsError` or `Outage`; then nothing stays up."""
@@ -74,6 +84,8 @@ class Application(AbstractAsyncContextManager[Parts]):
             # Nothing idle is kept: other workers count in the same store, and only it knows of them.
             self._history = History(ledger.counted)
             self._challenges = _day_keys(settings, ledger, self._clock)
+            self._docket, store = await asyncio.to_thread(_open_docket, settings, ledger, self._clock)
+            stack.push_async_callback(asyncio.to_thread, store.close)
             stack.push_async_callback(self._close_deciders)
             snapshot = await self.reload()
             self._stack = stack.pop_all()
@@ -96,7 +108,7 @@ class Application(AbstractAsyncContextManager[Parts]):
 
         The ledger stays as it is. The caller swaps the snapshot in, and then calls its `retire`.
         """
-        if self._ledger is None:
+        if self._ledger is None or self._docket is None:
             raise SettingsError("the gate is not started")
         settings = await asyncio.to_thread(settings_file.load, self._settings.path)
         read = _standing(settings)
@@ -105,6 +117,7 @@ class Application(AbstractAsyncContextManager[Parts]):
         _require_known(settings, routes.kinds)
         cursors = Cursors(cursor_key(ledger_location(settings.ledger).beside("")), settings.cursor_lifetime_s)
         facts = await self._facts(settings, self._ledger)
+        desk = Desk(self._docket, Terms(**settings.review))
         identify = _identity(settings)
         decider = _decider(settings)
         await decider.start()
@@ -135,6 +148,9 @@ class Application(AbstractAsyncContextManager[Parts]):
             refill_pages=settings.refill_pages,
             agency={"agency": settings.agency.name, "ori": settings.agency.ori},
             retire=retire,
+            pages=Pages(*review_pages(desk)),
+            review=desk,
+            step_up=_step_up(settings),
         )
 
     async def _facts(self, settings: Settings, ledger: DurableLedger) -> ForceFacts:
@@ -219,6 +235,22 @@ def _push(ledger: DurableLedger, settings: Settings) -> None:
         )
 
 
+def _open_docket(
+    settings: Settings, ledger: DurableLedger, clock: Callable[[], datetime]
+) -> tuple[Docket, Store]:
+    """What people decide about lookups, beside the ledger or in its database. Raises `SettingsError`, `Outage`."""
+    location = ledger_location(settings.ledger)
+    if location.key_file is None:
+        raise SettingsError(f"{location}: name its key file: ledger.key_file")
+    store = open_store(location)
+    return Docket(store, Sealing(keys.load(location.key_file)), ledger, clock=clock), store
+
+
+def _step_up(settings: Settings) -> StepUp | None:
+    given = settings.step_up
+    return StepUp(acr_values=given.acr_values, max_age_s=given.max_age_s) if given else None
+
+
 def _decider(settings: Settings) -> ManagedDecider | RemoteDecider:
     pdp, cerbos = settings.pdp, settings.policies / "cerbos"
     if not pdp.address:
@@ -246,6 +278,7 @@ def _identity(settings: Settings) -> BearerJwt:
         roles=jwt.roles,
         id_claim=jwt.id_claim,
         roles_claim=jwt.roles_claim,
+        acr_values=frozenset(settings.step_up.acr_values if settings.step_up else ()),
         service_claim=jwt.service_claim,
         service_values=jwt.service_values,
         leeway_s=jwt.leeway_s,
