@@ -15,7 +15,10 @@ from types import TracebackType
 
 from purposegate import settings as settings_file
 from purposegate.attempt import Snapshot
+from purposegate.conflicts.register_place import RegisterPlace
 from purposegate.decision import ManagedDecider, RemoteDecider, Tls
+from purposegate.declared_ahead import declared_ahead
+from purposegate.declared_ahead import open_store as open_sessions
 from purposegate.enforcement.identity import BearerJwt, KeyFile, KeyUrl
 from purposegate.enforcement.refusal import WaysForward
 from purposegate.errors import SettingsError
@@ -28,10 +31,11 @@ from purposegate.ledger.durable import DurableLedger, Limits
 from purposegate.ledger.location import FileLocation, Location, on_server, on_server_in
 from purposegate.ledger.quorum import Witnesses
 from purposegate.link_sources import open_links
-from purposegate.pages import Pages
 from purposegate.model import EntryKind
+from purposegate.pages import Pages
 from purposegate.parts import bare_entry
 from purposegate.purposes.catalogue import load as load_catalogue
+from purposegate.purposes.session import Store as Sessions
 from purposegate.records.cursor import KEY_BYTES, Cursors
 from purposegate.records.mapping import load as load_records
 from purposegate.review.desk import Desk
@@ -72,6 +76,7 @@ class Application(AbstractAsyncContextManager[Parts]):
         self._history: History | None = None
         self._challenges: DayKeys | None = None
         self._docket: Docket | None = None
+        self._sessions: Sessions | None = None
 
     async def __aenter__(self) -> Parts:
         """Open the ledger, start Cerbos, load the facts. Raises `SettingsError` or `Outage`; then nothing stays up."""
@@ -86,6 +91,8 @@ class Application(AbstractAsyncContextManager[Parts]):
             self._challenges = _day_keys(settings, ledger, self._clock)
             self._docket, store = await asyncio.to_thread(_open_docket, settings, ledger, self._clock)
             stack.push_async_callback(asyncio.to_thread, store.close)
+            self._sessions = await asyncio.to_thread(open_sessions, ledger_location(settings.ledger))
+            stack.push_async_callback(asyncio.to_thread, self._sessions.close)
             stack.push_async_callback(self._close_deciders)
             snapshot = await self.reload()
             self._stack = stack.pop_all()
@@ -108,14 +115,16 @@ class Application(AbstractAsyncContextManager[Parts]):
 
         The ledger stays as it is. The caller swaps the snapshot in, and then calls its `retire`.
         """
-        if self._ledger is None or self._docket is None:
+        if self._ledger is None or self._docket is None or self._sessions is None:
             raise SettingsError("the gate is not started")
         settings = await asyncio.to_thread(settings_file.load, self._settings.path)
         read = _standing(settings)
         catalogue = load_catalogue(settings.policies / "purposes.yaml", field=settings.header)
         routes = load_records(settings.policies / "records.yaml")
         _require_known(settings, routes.kinds)
-        cursors = Cursors(cursor_key(ledger_location(settings.ledger).beside("")), settings.cursor_lifetime_s)
+        key = cursor_key(ledger_location(settings.ledger).beside(""))
+        cursors = Cursors(key, settings.cursor_lifetime_s)
+        ahead = declared_ahead(catalogue, self._sessions, key)
         facts = await self._facts(settings, self._ledger)
         desk = Desk(self._docket, Terms(**settings.review))
         identify = _identity(settings)
@@ -148,7 +157,9 @@ class Application(AbstractAsyncContextManager[Parts]):
             refill_pages=settings.refill_pages,
             agency={"agency": settings.agency.name, "ori": settings.agency.ori},
             retire=retire,
-            pages=Pages(*review_pages(desk)),
+            pages=Pages(*review_pages(desk), *ahead.pages),
+            declarations=ahead.desk,
+            browser=ahead.browser,
             review=desk,
             step_up=_step_up(settings),
         )
@@ -160,11 +171,12 @@ class Application(AbstractAsyncContextManager[Parts]):
             policy=settings.policies / "facts.yaml",
             paths=FactsPaths(
                 directory=settings.facts.directory,
-                register=settings.facts.register,
+                register=register_source(settings),
                 references=settings.facts.references,
                 assignments=settings.facts.assignments,
                 reference_records=settings.facts.reference_records,
                 duty=settings.facts.duty,
+                least_share=settings.facts.least_share,
             ),
             counts=ledger.counted,
             history=self._history,
@@ -184,6 +196,14 @@ def _require_known(settings: Settings, kinds: Collection[str]) -> None:
     if unknown:
         known = ", ".join(sorted([*kinds, "default"]))
         raise SettingsError(f"{settings.path}: modes: {len(unknown)} unknown record kind(s); known: {known}")
+
+
+def register_source(settings: Settings) -> Path | RegisterPlace:
+    """Where the settings say that the register is."""
+    register = settings.facts.register
+    if isinstance(register, Path):
+        return register
+    return RegisterPlace(path=register.path, url_file=register.url_file, key_file=register.key_file)
 
 
 def ledger_location(ledger: LedgerSettings) -> Location:

@@ -18,7 +18,7 @@ from psycopg import sql
 
 ROOT = Path(__file__).parents[2]
 SCHEMA_FILES = tuple(
-    ROOT / "src" / "purposegate" / room / "postgres_schema.sql" for room in ("ledger", "review")
+    ROOT / "src" / "purposegate" / room / "postgres_schema.sql" for room in ("ledger", "review", "purposes")
 )
 TEMPLATE = "ledger_template"
 SETTINGS = {
