@@ -16,6 +16,8 @@ from purposegate.model import Mode
 DEFAULT_PDP_DEADLINE_S = 0.8
 """A search screen feels broken after a second; refusing later helps no one."""
 DEFAULT_REFRESH_S = 5.0
+DEFAULT_LEAST_SHARE = 0.8
+"""A register that loses every fifth entry overnight has lost them in an export, not in life."""
 DEFAULT_LINKS_S = 0.5
 DEFAULT_ENDPOINT_S = 0.3
 """Longest waits for links, seconds: of a database, of an endpoint. A lookup waits at its first stage."""
@@ -113,17 +115,32 @@ class LinksSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RegisterSettings:
+    """Where the register's store is: an SQLite file, or a database whose URL a file holds; and its keys."""
+
+    path: Path | None
+    url_file: Path | None
+    key_file: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FactsSettings:
-    """The force's own data, one CSV file each, and further links."""
+    """The force's own data, one file each, and further links. The register is a file that is only read, or a store.
+
+    `push` says by feed which roles may push it; `decide_roles` may confirm and reject candidates.
+    """
 
     directory: Path
-    register: Path
+    register: Path | RegisterSettings
     references: Path
     assignments: Path
     reference_records: Path
     duty: Path
     refresh_s: float
     links: LinksSettings | None = None
+    least_share: float = DEFAULT_LEAST_SHARE
+    decide_roles: frozenset[str] = frozenset()
+    push: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -245,11 +262,28 @@ def _step_up(content: Mapping[str, Any] | None) -> StepUpSettings | None:
 
 
 def _facts(content: Mapping[str, Any], home: Path) -> FactsSettings:
-    files = ("directory", "register", "references", "assignments", "reference_records", "duty")
+    files = ("directory", "references", "assignments", "reference_records", "duty")
     return FactsSettings(
         **{name: home / content[name] for name in files},
+        register=_register(content, home),
+        least_share=float(content.get("least_share", DEFAULT_LEAST_SHARE)),
+        decide_roles=frozenset(content.get("decide_roles", ())),
+        push={str(feed): frozenset(roles) for feed, roles in content.get("push", {}).items()},
         refresh_s=float(content.get("refresh_s", DEFAULT_REFRESH_S)),
         links=_links(content["links"], home) if "links" in content else None,
+    )
+
+
+def _register(content: Mapping[str, Any], home: Path) -> Path | RegisterSettings:
+    if "register" in content:
+        return home / str(content["register"])
+    store = content["register_store"]
+    path = home / store["path"] if "path" in store else None
+    beside = path.with_name(path.name + ".keys") if path else home
+    return RegisterSettings(
+        path=path,
+        url_file=home / store["url_file"] if "url_file" in store else None,
+        key_file=home / store["key_file"] if "key_file" in store else beside,
     )
 
 

@@ -62,6 +62,7 @@ def test_defaults_are_the_codes(tmp_path: Path) -> None:
         "identity.jwt.roles_claim": read.jwt.roles_claim,
         "identity.jwt.leeway_s": read.jwt.leeway_s,
         "facts.refresh_s": read.facts.refresh_s,
+        "facts.least_share": read.facts.least_share,
         "limits.refusals_per_minute": read.refusals_per_minute,
         "limits.refill_pages": read.refill_pages,
         "limits.cursor_lifetime_s": read.cursor_lifetime_s,

@@ -9,9 +9,6 @@ from purposegate.conflicts.register_place import RegisterPlace
 from purposegate.errors import SettingsError
 from purposegate.feeds.table import Stamp, Table
 
-DEFAULT_LEAST_SHARE = 0.8
-"""A register that loses every fifth entry overnight has lost them in an export, not in life."""
-
 HeldT = TypeVar("HeldT")
 
 
@@ -63,7 +60,7 @@ class FactsPaths:
     assignments: Path
     reference_records: Path
     duty: Path
-    least_share: float = DEFAULT_LEAST_SHARE
+    least_share: float = 0.8
 
 
 class Refusal(NamedTuple):
