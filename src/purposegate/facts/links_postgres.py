@@ -32,7 +32,7 @@ CONNECT_S = 2
 TABLES: LiteralString = """
 CREATE SCHEMA IF NOT EXISTS purposegate_links;
 CREATE TABLE IF NOT EXISTS purposegate_links.made (
-  only boolean PRIMARY KEY DEFAULT true CHECK (only),
+  one boolean PRIMARY KEY DEFAULT true CHECK (one),
   version integer NOT NULL, as_of bigint NOT NULL, digest text NOT NULL, links bigint NOT NULL);
 DROP TABLE IF EXISTS purposegate_links.edge_new;
 CREATE TABLE purposegate_links.edge_new (
@@ -49,7 +49,7 @@ ALTER TABLE purposegate_links.edge_new RENAME TO edge;
 """
 MADE: LiteralString = """
 INSERT INTO purposegate_links.made (version, as_of, digest, links) VALUES (%s, %s, %s, %s)
-ON CONFLICT (only) DO UPDATE
+ON CONFLICT (one) DO UPDATE
 SET version = excluded.version, as_of = excluded.as_of, digest = excluded.digest, links = excluded.links
 """
 STATE: LiteralString = "SELECT version, as_of, digest FROM purposegate_links.made"
