@@ -28,6 +28,20 @@ async def under(gated: Gated, token: str, path: str, **asking: Any) -> httpx.Res
     return await gated.ask(path, declared=None, headers={FIELD: token}, **asking)
 
 
+@pytest.fixture(autouse=True)
+def nothing_declared(parts: Parts) -> None:
+    """Each test begins without sessions: the store is the module's."""
+    desk: Any = parts.snapshot.declarations
+    for owner in (desk.seals.owner(f"T100{number}") for number in range(1, 6)):
+        for row in desk.store.held_by(owner, now=0):
+            desk.store.end(row.id, owner)
+
+
+def signed_in(world: World, who: str = "T1001", role: str = "Detective") -> dict[str, str]:
+    """One sign-in, whichever gate it comes to."""
+    return {"authorization": f"Bearer {world.issuer.token(who, role, sid='the same sign-in')}"}
+
+
 async def test_a_session_opens_what_its_reference_explains(gated: Gated) -> None:
     """Made once, it opens the record that the case names, as often as needed, each with an entry that names the session."""
     session = await made(gated)
@@ -40,3 +54,263 @@ async def test_a_session_opens_what_its_reference_explains(gated: Gated) -> None
     assert {session.json()["id"]} == {entry.fields["declaration"] for entry in [opening, *releases]}
     assert {(REASON, "session")} == {(each.fields["reason"], each.fields["declared_by"]) for each in releases}
     assert not any(session.json()["token"] in str(entry) for entry in gated.entries)
+
+
+async def test_a_session_says_nothing_about_what_its_reference_does_not_explain(gated: Gated) -> None:
+    """A stranger's record, a relative's, one's own and one that is not there: one and the same 428, before anything is weighed."""
+    token = (await made(gated)).json()["token"]
+    cast, other = gated.world.cast, list(gated.world.both.records)[300]
+    paths = [gated.world.path(each) for each in (other, cast.relative, cast.officer_themself)]
+    answers = [await under(gated, token, path) for path in [*paths, "/people/person/rec-none.json"]]
+    told = [{**answer.json(), "instance": ""} for answer in answers]
+
+    assert [428] * 4 == [answer.status_code for answer in answers]
+    assert told == told[:1] * 4
+    assert [["declaration-not-covering"]] * 4 == [entry.fields["reasons"] for entry in gated.entries[1:]]
+    assert not any(entry.rows for entry in gated.entries[1:])
+
+
+async def test_a_session_is_no_licence_to_search(gated: Gated) -> None:
+    """A search names no record that a reference could explain, so a session does not reach it."""
+    token = (await made(gated)).json()["token"]
+
+    assert 428 == (await under(gated, token, "/people/person.json?surname=x")).status_code
+
+
+async def test_a_session_reaches_the_one_lookup_it_named(gated: Gated) -> None:
+    """Named when it was made, a search or an unexplained record is reached, whatever the order of page size; its neighbour is not."""
+    other, another = list(gated.world.both.records)[301:303]
+    for path, beside in (
+        (gated.world.path(other), gated.world.path(another)),
+        ("/people/person.json?surname=x&_size=10", "/people/person.json?surname=y&_size=10"),
+    ):
+        token = (await made(gated, CRIME | {"for": path})).json()["token"]
+        answers = [await under(gated, token, each) for each in (path, beside)]
+
+        assert [200, 428] == [answer.status_code for answer in answers]
+
+
+async def test_a_search_that_was_named_goes_on_to_its_further_pages(gated: Gated) -> None:
+    """The gate's own page links belong to the same search."""
+    state = gated.world.both.records[gated.world.cast.suspect]["state"]
+    path = f"/people/person.json?state={state}&_size=10"
+    token = (await made(gated, CRIME | {"for": path})).json()["token"]
+    first = await under(gated, token, path)
+    second = await under(gated, token, f"{path}&_next={first.json()['next']}")
+
+    assert (200, 200) == (first.status_code, second.status_code)
+    assert first.json()["rows"] != second.json()["rows"]
+
+
+async def test_another_login_cannot_use_a_session(gated: Gated) -> None:
+    """Stolen by a colleague, or kept from an earlier sign-in of one's own, the token is as good as none."""
+    token = (await made(gated)).json()["token"]
+    path = gated.world.path(gated.world.cast.suspect)
+    again = gated.world.issuer.token("T1001", "Detective", sid="another sign-in")
+    headers = {FIELD: token, "authorization": f"Bearer {again}"}
+    answers = [
+        await under(gated, token, path, who="T1002", roles=("Response",)),
+        await gated.ask(path, declared=None, headers=headers),
+        await under(gated, "A" * 43, path),
+    ]
+    told = [{**answer.json(), "instance": "", "declare": "", "links": ""} for answer in answers]
+
+    assert [428] * 3 == [answer.status_code for answer in answers]
+    assert told == told[:1] * 3
+
+
+async def test_a_sign_in_keeps_its_session_over_new_tokens(gated: Gated) -> None:
+    """Access tokens are renewed every few minutes; the issuer's `sid` says that it is one sign-in."""
+    tokens = [gated.world.issuer.token("T1001", "Detective", sid="one", jti=each) for each in ("1", "2")]
+    first, second = [{"authorization": f"Bearer {token}"} for token in tokens]
+    session = await made(gated, headers=first)
+    path = gated.world.path(gated.world.cast.suspect)
+
+    answer = await gated.ask(path, declared=None, headers={**second, FIELD: session.json()["token"]})
+
+    assert 200 == answer.status_code
+
+
+async def test_a_session_ends_when_it_is_ended(world: World, records_system: ASGIApp, parts: Parts) -> None:
+    """Ended by its owner it is over for every gate on the same store at once; ending it is an entry; nobody else can."""
+    here, there = behind(world, records_system, parts), behind(world, records_system, parts)
+    me = signed_in(world)
+    session = (await made(here, headers=me)).json()
+    path, headers = world.path(world.cast.suspect), me | {FIELD: session["token"]}
+    before = (await there.ask(path, declared=None, headers=headers)).status_code
+    others = await here.ask(f"{WHERE}/{session['id']}", method="DELETE", who="T1002", declared=None)
+    ended = await here.ask(f"{WHERE}/{session['id']}", method="DELETE", declared=None)
+    after = (await there.ask(path, declared=None, headers=headers)).status_code
+    again = await here.ask(f"{WHERE}/{session['id']}", method="DELETE", declared=None)
+
+    assert (200, 404, 204, 428, 404) == (
+        before, others.status_code, ended.status_code, after, again.status_code
+    )  # fmt: skip
+    assert [EntryKind.DECLARATION, EntryKind.DECLARATION_ENDED] == [entry.kind for entry in here.entries]
+    assert session["id"] == here.entries[-1].fields["declaration"]
+
+
+async def test_a_session_outlives_a_gate_and_a_reload(world: World, records_system: ASGIApp) -> None:
+    """It is in the store, not in a process: a gate opened again on the same ledger goes on with it."""
+    me, path = signed_in(world), world.path(world.cast.suspect)
+    async with opened(world, "ahead_again") as first:
+        token = (await made(behind(world, records_system, first), headers=me)).json()["token"]
+    async with opened(world, "ahead_again") as second:
+        again = behind(world, records_system, second)
+        answer = await again.ask(path, declared=None, headers=me | {FIELD: token})
+
+    assert 200 == answer.status_code
+
+
+async def test_an_owner_sees_their_sessions_and_no_token(gated: Gated) -> None:
+    """The list is one's own, newest first, without what opens them; a colleague's is empty."""
+    gone = await gated.ask(WHERE, declared=None, who="T1003", roles=("Response",))
+    ids = [(await made(gated, who="T1003")).json()["id"] for _ in range(2)]
+    answer = await gated.ask(WHERE, declared=None, who="T1003")
+    listed = answer.json()["declarations"]
+
+    assert [] == gone.json()["declarations"]
+    assert set(ids) == {one["id"] for one in listed}
+    assert {("investigate.crime", "CR/1042/26")} == {(one["purpose"], one["ref"]) for one in listed}
+    assert not any("token" in one for one in listed)
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str, int]] = {
+    "a poor reason": (CRIME | {"reason": "asdfasdf"}, "reason-poor", 400),
+    "no reference": (CRIME | {"ref": ""}, "reference-missing", 400),
+    "an unknown purpose": (CRIME | {"purpose": "nosy"}, "purpose-unknown", 400),
+    "another role's purpose": ({"purpose": "train.test", "reason": REASON}, "purpose-unknown", 400),
+    "an unknown originator": (CRIME | {"originator": "T9999"}, "originator-unknown", 400),
+    "an unknown key": (CRIME | {"records": "any"}, "declaration-malformed", 400),
+    "a number for a reason": (CRIME | {"reason": 7}, "declaration-malformed", 400),
+    "an old notice": (CRIME | {"notice": "0" * 32}, "notice-outdated", 400),
+    "a lookup elsewhere": (CRIME | {"for": "//evil.example/people/person/rec-1"}, "lookup-unmapped", 400),
+    "a lookup that is open": (CRIME | {"for": "/favicon.ico"}, "lookup-unmapped", 400),
+    "a page of the gate's own": (CRIME | {"for": "/.purposegate/purposes"}, "lookup-unmapped", 400),
+}
+
+
+@pytest.mark.parametrize(("said", "reason", "status"), REFUSED.values(), ids=REFUSED)
+async def test_what_cannot_be_declared_makes_no_session(
+    gated: Gated, said: dict[str, Any], reason: str, status: int
+) -> None:
+    """Each fault has its problem; no session is made."""
+    answer = await made(gated, said)
+
+    assert (status, reason) == (answer.status_code, answer.json()["type"].rpartition("/")[2])
+    assert EntryKind.DECLARATION not in [entry.kind for entry in gated.entries]
+
+
+async def test_a_refused_declaration_is_kept_word_for_word(gated: Gated) -> None:
+    """A false reason is evidence: what was said stands in a refusal's entry, readable or not."""
+    await made(gated, CRIME | {"reason": "Mickey Mouse"})
+    await made(gated, CRIME | {"reason": "Mickey Mouse", "colour": "red"})
+    poor, unreadable = gated.entries
+
+    assert [EntryKind.REFUSAL] * 2 == [poor.kind, unreadable.kind]
+    assert ("Mickey Mouse", ["reason-poor"]) == (poor.fields["reason"], poor.fields["reasons"])
+    assert '"colour"' in unreadable.fields["declared_as_sent"]
+
+
+async def test_a_login_that_nothing_tells_apart_makes_no_session(
+    world: World, records_system: ASGIApp, parts: Parts
+) -> None:
+    """An embedder's own identify that names no sign-in: nothing could be bound to it."""
+    known = parts.snapshot.identify
+
+    async def identify(request: Any) -> Any:
+        principal = await known(request)
+        return type(principal)(id=principal.id, roles=principal.roles)
+
+    answer = await made(behind(world, records_system, parts, identify=identify))
+
+    assert (400, "declaration-malformed") == (
+        answer.status_code, answer.json()["type"].rpartition("/")[2]
+    )  # fmt: skip
+
+
+async def test_two_declarations_that_differ_are_refused(gated: Gated) -> None:
+    """A header that says what the session says stands; one that says another thing refuses the lookup."""
+    token = (await made(gated)).json()["token"]
+    path = gated.world.path(gated.world.cast.suspect)
+    same = f'investigate.crime;ref="CR/1042/26";reason=%"{REASON}"'
+    answers = [
+        await gated.ask(path, declared=declared, headers={FIELD: token})
+        for declared in (same, same.replace("Comparing", "Checking"))
+    ]
+
+    assert [200, 400] == [answer.status_code for answer in answers]
+    assert ["declarations-differ"] == gated.entries[-1].fields["reasons"]
+
+
+async def test_the_header_reaches_where_the_session_does_not(gated: Gated) -> None:
+    """The same declaration sent with the lookup is made for the lookup."""
+    token = (await made(gated)).json()["token"]
+    other = gated.world.path(list(gated.world.both.records)[305])
+    declared = f'investigate.crime;ref="CR/1042/26";reason=%"{REASON}"'
+
+    assert 200 == (await gated.ask(other, declared=declared, headers={FIELD: token})).status_code
+
+
+COOKIES: dict[str, tuple[str, int]] = {
+    "alone": ("{c}={t}", 200),
+    "among others": ("theme=dark; {c}={t}; lang=en", 200),
+    "twice": ("{c}={t}; {c}={t}", 400),
+    "twice, one foreign": ("{c}=x; {c}={t}", 400),
+    "forged": ("{c}=" + "B" * 43, 428),
+    "oversized": ("{c}=" + "B" * 5000, 428),
+    "empty": ("{c}=", 428),
+    "in another case": ("__host-purposegate={t}", 428),
+    "without the prefix": ("purposegate={t}", 428),
+    "in quotes": ('{c}="{t}"', 428),
+}
+
+
+@pytest.mark.parametrize(("cookie", "status"), COOKIES.values(), ids=COOKIES)
+async def test_a_cookie_is_read_in_one_way(gated: Gated, cookie: str, status: int) -> None:
+    """The one cookie, once, exactly; anything else is none, or refused where somebody put a second beside it."""
+    token = (await made(gated)).json()["token"]
+    headers = {"cookie": cookie.format(c=COOKIE, t=token)}
+    answer = await gated.ask(gated.world.path(gated.world.cast.suspect), declared=None, headers=headers)
+
+    assert status == answer.status_code
+
+
+async def test_a_token_does_not_travel_on(world: World, parts: Parts) -> None:
+    """The records system sees neither cookie nor header; its own cookies stay."""
+    seen: list[tuple[bytes, bytes]] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.extend(scope["headers"])
+        await send({"type": "http.response.start", "status": 404, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    gated = behind(world, app, parts)
+    token = (await made(gated)).json()["token"]
+    for headers in ({"cookie": f"a=1; {COOKIE}={token}; b=2"}, {FIELD: token}):
+        await gated.ask(world.path(world.cast.suspect), declared=None, headers=headers)
+
+    assert not any(token.encode() in value for _, value in seen)
+    assert b"a=1; b=2" in [value for name, value in seen if name == b"cookie"]
+
+
+async def test_no_more_sessions_than_anybody_needs(gated: Gated) -> None:
+    """Twenty live ones; the next is refused with what to do, on record; ending one makes room."""
+    asking: dict[str, Any] = {"headers": signed_in(gated.world, "T1002", "Constable")}
+    said = {"purpose": "respond.incident", "ref": "INC/1187/26", "reason": REASON}
+    answers = [await made(gated, said, **asking) for _ in range(21)]
+    one = answers[0].json()["id"]
+    await gated.ask(f"{WHERE}/{one}", method="DELETE", declared=None, **asking)
+    again = await made(gated, said, **asking)
+
+    assert [201] * 20 + [429] == [answer.status_code for answer in answers]
+    assert 201 == again.status_code
+
+
+async def test_a_flood_of_declarations_is_stopped(gated: Gated) -> None:
+    """Sixty a minute by one person, refused or not; the rest leaves no entry."""
+    said = CRIME | {"reason": "x"}
+    statuses = [(await made(gated, said, who="T1004", roles=("Paralegal",))).status_code for _ in range(70)]
+
+    assert [400] * 60 + [429] * 10 == statuses
+    assert 60 == len(gated.entries)
