@@ -127,7 +127,7 @@ class Application(AbstractAsyncContextManager[Parts]):
         ahead = declared_ahead(catalogue, self._sessions, key)
         facts = await self._facts(settings, self._ledger)
         desk = Desk(self._docket, Terms(**settings.review))
-        identify = _identity(settings)
+        identify = identification(settings)
         decider = _decider(settings)
         await decider.start()
         refreshing = asyncio.create_task(_refresh(facts, settings.facts.refresh_s))
@@ -288,7 +288,8 @@ def _decider(settings: Settings) -> ManagedDecider | RemoteDecider:
     return RemoteDecider(pdp.address, policies_dir=cerbos, tls=tls, deadline_s=pdp.deadline_s)
 
 
-def _identity(settings: Settings) -> BearerJwt:
+def identification(settings: Settings) -> BearerJwt:
+    """Who asks, as the settings say that it is proved. Raises `SettingsError`."""
     jwt = settings.jwt
     return BearerJwt(
         issuer=jwt.issuer,
