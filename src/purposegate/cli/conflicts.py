@@ -1,97 +1,35 @@
-"""`purposegate conflicts`: what the register says of past lookups, and of one record. Reading it is a lookup (law 11)."""
+"""`purposegate conflicts`: the register taken in, held against the past and against one record, and decided upon.
 
-import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+Reading it is a lookup (law 11): each reading is an entry in the ledger before anything is shown.
+"""
+
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
-from zoneinfo import ZoneInfo
+from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
 
-from purposegate import documents
-from purposegate import settings as settings_file
-from purposegate.application import ledger_location
-from purposegate.cli._ledger_query import (
-    GIVEN,
-    index_path,
-    parse_time,
-    progress_bar,
-    reading_options,
-    ring_of,
-    system_user,
-)
-from purposegate.conflicts import directory, register, relations
+from purposegate.cli._conflicts_decide import confirm, reject
+from purposegate.cli._conflicts_force import newest, open_force, reading_declared
+from purposegate.cli._conflicts_import import import_feed, verify
+from purposegate.cli._conflicts_lookback import looking_back, print_hits
+from purposegate.cli._ledger_query import GIVEN, parse_time, reading_options
 from purposegate.conflicts.circle import seen
-from purposegate.conflicts.lookback import LookBack, PastHit
-from purposegate.conflicts.register import Register, RegisterEntry
-from purposegate.conflicts.relations import Relations
-from purposegate.conflicts.sightings import Sightings
-from purposegate.conflicts.ties import Ties
-from purposegate.conflicts.written import local_day, staff_key
-from purposegate.ledger import keys
-from purposegate.ledger.index import Criteria, Index
-from purposegate.ledger.location import Location
-from purposegate.ledger.reading import ReadingDeclared, declare
-from purposegate.ledger.store import Reader
-from purposegate.ledger.terms import Found, Term
-from purposegate.model import Conflict, RecordRef, Row, Whose
-from purposegate.review.past import Past, catch_up
-from purposegate.settings import Settings
-
-COLUMNS = (
-    "entry",
-    "principal",
-    "record",
-    "at",
-    "purpose",
-    "ref",
-    "relation",
-    "tier",
-    "timing",
-    "knowledge",
-    "ledger",
-)
-SIGHTINGS_READ = 50
-"""How many of a record's newest entries are looked through for one that shows its people."""
-
-
-class Force(NamedTuple):
-    """A force's register with what reads it, and its ledger, open."""
-
-    settings: Settings
-    relations: Relations
-    register: Register
-    zone: ZoneInfo
-    location: Location
-    ring: keys.KeyRing
-    reader: Reader
-
-
-@contextmanager
-def _force(path: Path) -> Iterator[Force]:
-    settings = settings_file.load(path)
-    rules = relations.load(settings.policies / "conflicts.yaml")
-    zone = ZoneInfo(documents.read(settings.policies / "facts.yaml", "facts").content["zone"])
-    entries = register.read_register(settings.facts.register, rules, now=datetime.now(UTC), zone=zone)
-    location = ledger_location(settings.ledger)
-    reader = location.reader()
-    try:
-        yield Force(settings, rules, entries, zone, location, ring_of(location, reader), reader)
-    finally:
-        reader.close()
-
-
-def _reading(asked: dict[str, Any]) -> ReadingDeclared:
-    return ReadingDeclared(asked["reader"], system_user(), asked["purpose"], asked["reason"], asked["ref"])
+from purposegate.conflicts.decisions import Decision
+from purposegate.conflicts.register import Entries, RegisterEntry
+from purposegate.conflicts.written import staff_key
+from purposegate.ledger.reading import declare
+from purposegate.model import Conflict, RecordRef, Whose
 
 
 @click.group()
 def conflicts() -> None:
-    """Read the register against the past, or against one record. Each reading is an entry in the ledger first."""
+    """Import the register, read it against the past or one record, and decide candidates. Each is an entry in the ledger."""
+
+
+for command in (import_feed, verify, confirm, reject):
+    conflicts.add_command(command)
 
 
 @conflicts.command()
@@ -109,29 +47,20 @@ def lookback(path: Path, form: str, *, again: bool, **asked: Any) -> None:
 
     Each hit stands on two clocks: before, during or after the tie; and before or after the force knew.
     """
-    reading = _reading(asked)
+    reading = reading_declared(asked)
     reading.require()
-    with _force(path) as force:
-        looking = LookBack(force.relations.matching, zone=force.zone)
-        past = Past(force.reader, force.ring)
-        sightings = Sightings(force.location.beside(".lookback"), force.ring.term("lookback", ()))
-        try:
-            with progress_bar("indexing") as progress:
-                catch_up(past, sightings, progress)
-            wanted = _wanted(force.register, asked["ids"], asked["principal"])
-            chosen = [one for one in wanted if again or sightings.is_new(one, looking.model)]
-            hits = list(
-                _hits(chosen, past, sightings=sightings, looking=looking, force=force, since=asked["since"])
-            )
-            request = {name: str(asked[name]) for name in ("ids", "principal", "since") if asked[name]}
-            request |= {"lookback": f"{len(chosen)} entries", "register": force.register.digest}
-            receipt = declare(force.location, force.reader.meta, reading, request)
-            _print(hits, form)
-            if asked["since"] is None:  # what was not looked at may not count as looked at
-                sightings.looked(chosen, looking.model)
-        finally:
-            sightings.close()
-    unread = f"; {past.unread} entries could not be opened" if past.unread else ""
+    with open_force(path) as force, looking_back(force) as looking:
+        model = looking.looking.model
+        wanted = _wanted(force.register, asked["ids"], asked["principal"])
+        chosen = [one for one in wanted if again or looking.sightings.is_new(one, model)]
+        hits = list(looking.hits(force, chosen, since=asked["since"]))
+        request = {name: str(asked[name]) for name in ("ids", "principal", "since") if asked[name]}
+        request |= {"lookback": f"{len(chosen)} entries", "register": force.register.digest}
+        receipt = declare(force.location, force.reader.meta, reading, request)
+        print_hits(hits, form)
+        if asked["since"] is None:  # what was not looked at may not count as looked at
+            looking.sightings.looked(chosen, model)
+        unread = looking.unread
     click.echo(
         f"{len(chosen)} of {len(wanted)} entries looked back for, {len(hits)} hits{unread};"
         f" this reading is entry {receipt.shard}/{receipt.index}",
@@ -139,67 +68,12 @@ def lookback(path: Path, form: str, *, again: bool, **asked: Any) -> None:
     )
 
 
-def _wanted(entries: Register, ids: Sequence[str], principal: str) -> list[RegisterEntry]:
-    every = [one for rows in entries.entries.values() for one in rows]
-    if unknown := set(ids) - {one.id for one in every}:
-        raise click.UsageError(f"--entry: the register has no {', '.join(sorted(unknown))}")
+def _wanted(entries: Entries, ids: Sequence[str], principal: str) -> list[RegisterEntry]:
     mine = staff_key(principal)
-    return [one for one in every if (not ids or one.id in ids) and mine in {"", staff_key(one.principal)}]
-
-
-def _hits(
-    chosen: Sequence[RegisterEntry],
-    past: Past,
-    *,
-    sightings: Sightings,
-    looking: LookBack,
-    force: Force,
-    since: datetime | None,
-) -> Iterator[PastHit]:
-    # An entry that does not say since when it is known was known, as far as anybody can show, when its file was written.
-    known_by = local_day(force.register.as_of, force.zone)
-    for entry in chosen:
-        for row in past.at(sightings.candidates(entry, {})):
-            hit = looking.weigh(entry, row, known_by=known_by)
-            if hit and (since is None or row.at >= since):
-                yield hit
-
-
-def _plain(hit: PastHit) -> dict[str, Any]:
-    row = hit.row
-    return {
-        "entry": hit.entry.id,
-        "relation": hit.entry.relation,
-        "principal": row.principal,
-        "whose": hit.whose.value,
-        "record": "/".join(row.record),
-        "at": row.at.isoformat(timespec="seconds").replace("+00:00", "Z"),
-        "action": row.action,
-        "released": row.released,
-        "purpose": row.purpose,
-        "ref": row.ref,
-        "reason": row.reason,
-        "tier": hit.tier.value,
-        "score_bits": hit.score_bits,
-        "table": [list(line) for line in hit.table],
-        "timing": hit.timing.value,
-        "knowledge": hit.knowledge.value,
-        "ledger": f"{row.shard_name}/{row.number}",
-        "row": row.row,
-        "lookup": row.lookup_id,
-    }
-
-
-def _print(hits: Sequence[PastHit], form: str) -> None:
-    if form == "json":
-        for hit in hits:
-            click.echo(json.dumps(_plain(hit), ensure_ascii=False))
-        return
-    table = Table(*COLUMNS, box=None, header_style="bold")
-    for hit in hits:
-        shown = _plain(hit)
-        table.add_row(*(str(shown[column]) for column in COLUMNS))
-    Console(width=200, soft_wrap=True).print(table)
+    found = [one for one in entries.each() if (not ids or one.id in ids)]
+    if unknown := set(ids) - {one.id for one in found}:
+        raise click.UsageError(f"--entry: the register has no {', '.join(sorted(unknown))}")
+    return [one for one in found if mine in {"", staff_key(one.principal)}]
 
 
 @conflicts.command()
@@ -212,18 +86,15 @@ def explain(principal: str, record: str, path: Path, **asked: Any) -> None:
 
     The people are those that the record's newest entry in the ledger shows; the ties are those that the gate would find now.
     """
-    reading = _reading(asked)
+    reading = reading_declared(asked)
     reading.require()
-    kind, slash, identifier = record.partition("/")
-    if not (kind and slash and identifier):
-        raise click.UsageError("RECORD: want <kind>/<id>, such as person/rec-17-org")
-    ref = RecordRef(kind, identifier)
-    with _force(path) as force:
+    ref = record_named(record)
+    with open_force(path) as force:
         now = datetime.now(UTC)
-        staff = directory.read_directory(force.settings.facts.directory, now=now, zone=force.zone)
-        row, where = _newest(force, ref)
-        ties = Ties(force.relations, force.register, staff, zone=force.zone)
+        row, where = newest(force, ref)
+        ties = force.ties(now)
         found = ties.of(principal, Whose.PRINCIPAL, seen(row), at=now)
+        own = ties.prepare(principal)
         compared = len(force.register.entries_of(principal))
         receipt = declare(
             force.location, force.reader.meta, reading, {"explain": principal, "record": record}
@@ -235,31 +106,33 @@ def explain(principal: str, record: str, path: Path, **asked: Any) -> None:
     )
     click.echo(f"{principal} and {record}: {len(found)} ties ({compared} register entries; {known})")
     for tie in found:
-        _print_tie(tie)
+        _print_tie(tie, own.entry(tie.entry))
+    for decision in own.decided(ref):
+        _print_decision(decision)
     click.echo(f"this reading is entry {receipt.shard}/{receipt.index}", err=True)
 
 
-def _newest(force: Force, record: RecordRef) -> tuple[Row, str]:
-    """The record with its people as last seen by anybody, and in which entry."""
-    index = Index(index_path(force.location), force.reader, force.ring)
-    try:
-        index.catch_up()
-        criteria = Criteria(terms=[Found(Term.RECORD, tuple(record))], limit=SIGHTINGS_READ)
-        places = index.search(criteria)
-    finally:
-        index.close()
-    past = Past(force.reader, force.ring)
-    for place in places:
-        for row in past.rows(place.shard, place.number, place.number + 1):
-            if row.record == record and row.subjects:
-                people = Row(record=record, subjects=row.subjects, fields=frozenset(), place=0)
-                return people, f"{row.shard_name}/{row.number}"
-    return Row(record=record, subjects=(), fields=frozenset(), place=0), ""
+def record_named(record: str) -> RecordRef:
+    """A record as commands name it. Raises UsageError."""
+    kind, slash, identifier = record.partition("/")
+    if not (kind and slash and identifier):
+        raise click.UsageError("RECORD: want <kind>/<id>, such as person/rec-17-org")
+    return RecordRef(kind, identifier)
 
 
-def _print_tie(tie: Conflict) -> None:
+def _print_tie(tie: Conflict, entry: RegisterEntry | None) -> None:
     click.echo(
         f"\n{tie.relation}, {tie.tier.value}, by {tie.entry} ({tie.provenance}): {tie.score:.2f} bits, {tie.default}"
     )
+    for link in entry.chain if entry else ():
+        click.echo(f"  by way of {link.entry}: {link.relation}")
     for field, bits in tie.table:
         click.echo(f"  {field:24} {bits:+.2f}")
+
+
+def _print_decision(decision: Decision) -> None:
+    at = decision.at.isoformat(timespec="seconds")
+    click.echo(
+        f"\n{decision.verdict.value} by {decision.by} at {at}: {decision.relation}, by {decision.entry}"
+        f" (entry {decision.receipt})"
+    )

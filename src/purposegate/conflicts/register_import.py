@@ -49,35 +49,6 @@ class Feed:
     accept_shorter: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Taken:
-    """What an import does, before it is committed. `digest` is the SHA-256 of the source, hex."""
-
-    feed: str
-    rows: int
-    added: int
-    changed: int
-    ended: int
-    as_of: datetime
-    digest: str
-    generation: int
-    head: str
-
-    def fields(self) -> Mapping[str, Any]:
-        """What the ledger's entry says of it: counts and digests, nobody's name."""
-        return {
-            "feed": self.feed,
-            "rows": self.rows,
-            "added": self.added,
-            "changed": self.changed,
-            "ended": self.ended,
-            "as_of": self.as_of.isoformat(timespec="seconds"),
-            "source_sha256": self.digest,
-            "generation": self.generation,
-            "register_sha256": self.head,
-        }
-
-
 @contextmanager
 def taking(
     store: RegisterStore, feed: Feed, relations: Relations, *, now: datetime, zone: ZoneInfo
@@ -111,17 +82,17 @@ def taking(
             store,
             connection,
             after,
-            Taken(
-                feed=feed.name,
-                rows=rows,
-                added=rows - kept - changed,
-                changed=changed,
-                ended=before - kept - changed,
-                as_of=table.as_of,
-                digest=table.digest,
-                generation=after.generation,
-                head=after.seen.digest,
-            ),
+            {
+                "feed": feed.name,
+                "rows": rows,
+                "added": rows - kept - changed,
+                "changed": changed,
+                "ended": before - kept - changed,
+                "as_of": table.as_of.isoformat(timespec="seconds"),
+                "source_sha256": table.digest,
+                "generation": after.generation,
+                "register_sha256": after.seen.digest,
+            },
         )
 
 
@@ -151,17 +122,20 @@ def deciding(
             pins=pins,
         )
         _put(connection, store.keys, after)
-        yield Pending(store, connection, after, None)
+        yield Pending(store, connection, after, {})
 
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A change that is prepared, and may be committed once. `taken` says what an import does."""
+    """A change that is prepared, and may be committed once.
+
+    `taken` is what the ledger's entry of an import says: counts, moments and SHA-256 in hex, nobody's name.
+    """
 
     store: RegisterStore
     connection: Connection
     head: Head
-    taken: Taken | None
+    taken: Mapping[str, Any]
 
     def commit(self) -> None:
         """Make it so: durable, and seen by every gate within its refresh, when this returns. Raises `FactsOutage`."""
