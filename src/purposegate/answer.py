@@ -15,7 +15,7 @@ from purposegate.exchange import Headers, Held, Page, Reply
 from purposegate.model import Action, Row
 from purposegate.protocols import Match, Sheet, Upstream
 from purposegate.reasons import Reason
-from purposegate.telemetry import SPAN_UPSTREAM, TRACER
+from purposegate.telemetry import SPAN_UPSTREAM, span
 from purposegate.weigh import as_outage, weigh
 
 HTTP_OK = 200
@@ -93,7 +93,7 @@ async def _ask(attempt: Attempt, upstream: Upstream, page: Page) -> Held:
     request = match.request(page).without(frozenset({snapshot.catalogue.field.lower().encode()}))
     if snapshot.declarations is not None:
         request = snapshot.declarations.stripped(request)
-    with TRACER.start_as_current_span(SPAN_UPSTREAM):
+    with span(SPAN_UPSTREAM):
         return await upstream.ask(request, cap_bytes=match.cap_bytes)
 
 

@@ -6,7 +6,6 @@ through it, and it returns only once the entry is durable. I/O goes through four
 
 import asyncio
 import time
-import uuid
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
@@ -19,6 +18,7 @@ from purposegate.attempt import Attempt, Snapshot
 from purposegate.enforcement import refusal
 from purposegate.errors import IdentityRefused, LookupRefused, Outage, RouteRefused
 from purposegate.exchange import WEBSOCKET, Pass, Reply, Request
+from purposegate.ids import fresh_id
 from purposegate.leaving import Exit
 from purposegate.lifecycle import RESTART_S, Lifecycle
 from purposegate.model import EntryKind, Mode, Principal
@@ -38,7 +38,7 @@ from purposegate.telemetry import (
     DURATION,
     LOOKUPS,
     SPAN_LOOKUP,
-    TRACER,
+    span,
 )
 from purposegate.throttle import RefusalRate
 from purposegate.turned_away import TurnedAway
@@ -122,7 +122,7 @@ class Gate:
         try:
             parts = await self._life.ready()
         except Exception as fault:  # noqa: BLE001  without its parts the gate has no ledger: 503, and nothing is released
-            return refusal.problem(as_outage(fault).reason, lookup_id=str(uuid.uuid4()), headers=RETRY_SOON)
+            return refusal.problem(as_outage(fault).reason, lookup_id=fresh_id(), headers=RETRY_SOON)
         with self._life.serving(parts) as snapshot:
             return await self._serve(parts, snapshot, request, upstream)
 
@@ -141,7 +141,7 @@ class Gate:
         if isinstance(principal, Reply):
             return await self._dressed(principal, request, snapshot, NOBODY)
         attempt = Attempt(
-            id=str(uuid.uuid4()),
+            id=fresh_id(),
             at=self._clock(),
             snapshot=snapshot,
             principal=principal,
@@ -198,7 +198,7 @@ class Gate:
         async def intend() -> None:
             await self._exit.append(parts, attempt, attempt.entry(EntryKind.INTENT, released=False))
 
-        with TRACER.start_as_current_span(SPAN_LOOKUP) as span:
+        with span(SPAN_LOOKUP) as traced:
             try:
                 reply = await judged(attempt, no_route, upstream, admit=parts.admit, intend=intend)
             except LookupRefused as found:
@@ -211,7 +211,7 @@ class Gate:
                 raise
             # Shielded: a client that hangs up must not part the durable entry from the counts it raised.
             result = await asyncio.shield(asyncio.ensure_future(self._exit.leave(parts, attempt, reply)))
-            _mark(span, attempt, result)
+            _mark(traced, attempt, result)
         labels = {ATTR_ACTION: attempt.action or "", ATTR_KIND: attempt.kind, ATTR_MODE: attempt.mode}
         went_out = result is Pass.ORIGINAL or not attempt.reasons
         LOOKUPS.add(1, labels | {ATTR_RELEASED: went_out, ATTR_FAMILY: attempt.family or "none"})
@@ -226,7 +226,7 @@ async def _as_the_directory_spells(snapshot: Snapshot, principal: Principal) -> 
     except Exception as fault:  # noqa: BLE001  weighed where the lookup is: an outage there, with its entry
         as_outage(fault)
         return principal
-    return replace(principal, id=known_as or principal.id)
+    return principal if known_as in ("", principal.id) else replace(principal, id=known_as)
 
 
 def _match(snapshot: Snapshot, request: Request) -> tuple[Match | None, RouteRefused | Outage | None]:
@@ -240,6 +240,8 @@ def _match(snapshot: Snapshot, request: Request) -> tuple[Match | None, RouteRef
 
 
 def _mark(span: Span, attempt: Attempt, result: Reply | Pass) -> None:
+    if not span.is_recording():
+        return
     span.set_attribute(ATTR_ROUTE, attempt.match.route if attempt.match else "")
     span.set_attribute(ATTR_ACTION, attempt.action or "")
     span.set_attribute(ATTR_KIND, attempt.kind)

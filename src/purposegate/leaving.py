@@ -16,7 +16,7 @@ from purposegate.model import CountKey, Entry, EntryKind, Mode
 from purposegate.parts import Parts, bare_entry
 from purposegate.reasons import Family
 from purposegate.refusing import refused
-from purposegate.telemetry import GAPS, SPAN_APPEND, TRACER
+from purposegate.telemetry import GAPS, SPAN_APPEND, span
 from purposegate.throttle import MinuteTally, RefusalRate
 
 LOG = logging.getLogger("purposegate")
@@ -43,7 +43,7 @@ class Exit:
         counted: Sequence[CountKey] = ()
         try:
             entry = attempt.entry(_kind(attempt), released=released)
-            with TRACER.start_as_current_span(SPAN_APPEND):
+            with span(SPAN_APPEND):
                 receipt = await self.append(parts, attempt, entry)
             counted = entry.counts if receipt is not None else ()
         except LedgerOutage as outage:

@@ -6,7 +6,6 @@ problem means. Everything else under the prefix is 404; nothing under it ever re
 
 import asyncio
 import logging
-import uuid
 from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
@@ -19,6 +18,7 @@ from purposegate.enforcement import refusal
 from purposegate.enforcement.refusal import NO_STORE, PREFIX, PROBLEM, not_found, problem_text
 from purposegate.errors import IdentityRefused, LookupRefused, Outage, PageRefused
 from purposegate.exchange import Reply, Request
+from purposegate.ids import fresh_id
 from purposegate.model import Entry, Principal, Receipt
 from purposegate.page_body import path_segments, read_body, read_query, refuse_cross_site
 from purposegate.pages import Found, Page, Pages, Visit, Who, json_page
@@ -102,7 +102,7 @@ async def answer(
 
     `principal` is as `Who` has it: the caller has checked the token, and nothing more.
     """
-    visit_id = str(uuid.uuid4())
+    visit_id = fresh_id()
     if isinstance(found, frozenset):
         return _no_page(found, visit_id)
     appended: list[Receipt] = []

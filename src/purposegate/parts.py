@@ -1,12 +1,12 @@
 """What a running gate is made of, and the entries it makes that are about no lookup."""
 
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from purposegate.attempt import Snapshot
+from purposegate.ids import fresh_id
 from purposegate.model import Entry, EntryKind
 from purposegate.protocols import Ledger
 
@@ -32,4 +32,4 @@ class Parts:
 
 def bare_entry(kind: EntryKind, at: datetime, fields: dict[str, Any], *, released: bool = False) -> Entry:
     """An entry about the gate itself: no principal, no records, an id of its own."""
-    return Entry(kind=kind, lookup_id=str(uuid.uuid4()), at=at, released=released, fields=fields)
+    return Entry(kind=kind, lookup_id=fresh_id(), at=at, released=released, fields=fields)

@@ -4,7 +4,6 @@ Law 1's one exception, so that neither can fill the disk: they are counted, and 
 """
 
 import logging
-import uuid
 from collections.abc import Callable
 from datetime import datetime
 
@@ -12,6 +11,7 @@ from purposegate.attempt import Attempt
 from purposegate.enforcement import refusal
 from purposegate.errors import LedgerOutage
 from purposegate.exchange import Reply
+from purposegate.ids import fresh_id
 from purposegate.model import EntryKind
 from purposegate.parts import Parts, bare_entry
 from purposegate.reasons import Reason
@@ -36,7 +36,7 @@ class TurnedAway:
         if count:
             await self._tallied(parts, EntryKind.UNIDENTIFIED, reason.value, count)
         challenge = ((b"www-authenticate", b"Bearer"),) if reason.wording.status == 401 else ()  # noqa: PLR2004
-        return refusal.problem(reason, lookup_id=str(uuid.uuid4()), headers=challenge)
+        return refusal.problem(reason, lookup_id=fresh_id(), headers=challenge)
 
     async def too_many(self, parts: Parts, attempt: Attempt) -> Reply:
         """429 over the refusal rate: counted, one entry a minute for each principal."""

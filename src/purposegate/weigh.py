@@ -28,7 +28,7 @@ from purposegate.model import (
     Tier,
 )
 from purposegate.reasons import Reason
-from purposegate.telemetry import SPAN_DECIDE, SPAN_FACTS, TRACER
+from purposegate.telemetry import SPAN_DECIDE, SPAN_FACTS, span
 
 LOG = logging.getLogger("purposegate")
 
@@ -55,7 +55,7 @@ async def gather(attempt: Attempt) -> None:
     """Learn what the force knows about the lookup itself. Raises `Outage` unless broken glass stands in for it."""
     facts, lookup = attempt.snapshot.facts, _lookup(attempt)
     try:
-        with TRACER.start_as_current_span(SPAN_FACTS):
+        with span(SPAN_FACTS):
             attempt.facts = await facts.about_lookup(lookup)
     except Exception as fault:
         outage = as_outage(fault, attempt.id)
@@ -70,7 +70,7 @@ async def weigh(attempt: Attempt, rows: Sequence[Row]) -> tuple[Judged, ...]:
     if attempt.overridden is not None:
         return await _by_broken_glass(attempt, rows)
     try:
-        with TRACER.start_as_current_span(SPAN_FACTS):
+        with span(SPAN_FACTS):
             found = await attempt.snapshot.facts.about_records(_lookup(attempt), rows)
         standings = await attempt.reserve(rows, found)
         outcomes = await _outcomes(attempt, rows, found, standings)
@@ -160,7 +160,7 @@ async def _asked(attempt: Attempt, questions: Sequence[Question]) -> Mapping[Que
     """Put the questions that this lookup has not put yet. One lookup hears one answer to one question, always."""
     fresh = [question for question in dict.fromkeys(questions) if question not in attempt.answers]
     if fresh:
-        with TRACER.start_as_current_span(SPAN_DECIDE):
+        with span(SPAN_DECIDE):
             ruling = await attempt.snapshot.decider.decide(fresh, lookup_id=attempt.id)
         attempt.policy_digest, attempt.allow_rules = ruling.digest, ruling.allow_rules
         # An answer remembered names the call that gave it, and may be one that this lookup has named already.
