@@ -182,7 +182,7 @@ class Budget:
     def standing(self, counting: Counting, ordinals: Ordinals, run: CountKey | None) -> Standing:
         """Where a row stands once its keys are reserved."""
         dimensions = {name: max(ordinals[key] for key in keys) for name, keys in counting.by.items() if keys}
-        ordinal = dimensions.get(RECORD, 1)
+        ordinal = dimensions.get(RECORD, 0)
         keys = [key for own in counting.by.values() for key in own]
         if counting.is_explained:
             return Standing(ordinal=ordinal, counted=tuple(keys), numbers={EXPLAINED: ordinal})
