@@ -26,6 +26,11 @@ def link(text: str, start: float | None = None, end: float | None = None) -> Lin
     return Link(ends[0], arrow.removeprefix("-").removesuffix("->"), ends[1], held)
 
 
+def reopening(explanations: Explanations, days: int) -> Explanations:
+    """The same, with assignments reopened for so many days."""
+    return Explanations(explanations.templates, assigned=explanations.assigned, reopened_for=days * 86_400)
+
+
 def store(links: Iterable[Link], *, as_of: datetime = NOW) -> SqliteLinks:
     """These links in memory."""
     return SqliteLinks.held(links, as_of=as_of)

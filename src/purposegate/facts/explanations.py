@@ -6,11 +6,11 @@ either way; the thing between two arrows is a kind, or `reference` for any task,
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from purposegate import documents
 from purposegate.documents import Document
@@ -64,15 +64,67 @@ class Template:
     is_remembered: bool = True
 
 
-@dataclass(frozen=True, kw_only=True)
-class Explanations:
-    """The part `explanations` of facts.yaml. Durations are in seconds."""
+class Door(NamedTuple):
+    """The end of a path followed backwards: the template, and the principal's own arrow that must lead here."""
 
-    templates: tuple[Template, ...]
-    assigned: frozenset[str] = frozenset({"assigned"})
-    updated: frozenset[str] = frozenset({"updated"})
-    involving: frozenset[str] = frozenset({"involves"})
-    reopened_for: int = 0
+    template: int
+    relation: str
+    within: int
+
+
+class Step(NamedTuple):
+    """One arrow followed backwards, for all templates that share it: where it leads, and what it counts after ends.
+
+    `within` is after the link's end, `slack` after the closing of a reference that it leads to.
+    """
+
+    to: Hop
+    within: int
+    slack: int
+    is_last: bool
+    way: "Way"
+
+
+class Way(NamedTuple):
+    """What may follow at one place of a path, read from the record's end; templates with one ending share their ways."""
+
+    doors: tuple[Door, ...]
+    steps: Mapping[str, tuple[Step, ...]]
+
+
+class Explanations:
+    """The part `explanations` of facts.yaml, made ready to be followed from the record. `reopened_for` is in seconds."""
+
+    def __init__(
+        self,
+        templates: Sequence[Template],
+        *,
+        assigned: Collection[str] = ("assigned",),
+        updated: Collection[str] = ("updated",),
+        involving: Collection[str] = ("involves",),
+        reopened_for: int = 0,
+    ) -> None:
+        self.templates = tuple(templates)
+        self.assigned = frozenset(assigned)
+        self.updated = frozenset(updated)
+        self.involving = frozenset(involving)
+        self.reopened_for = reopened_for
+        self._to_read: dict[str, Sequence[str]] = {}
+        self._firsts: dict[str, Sequence[str]] = {}
+        self._ways: dict[str, Way] = {}
+
+    def way(self, record: str) -> Way:
+        """Where paths to this record begin, read backwards."""
+        kind = kind_of(record)
+        if kind not in self._ways:
+            self._ways[kind] = _way(
+                [
+                    (number, one.hops)
+                    for number, one in enumerate(self.templates)
+                    if one.hops[-1].leads_to(record)
+                ]
+            )
+        return self._ways[kind]
 
     def to_read(self, name: str) -> Sequence[str]:
         """The signed relations by which a path goes on from this node towards the principal, or to work that involves it."""
@@ -88,24 +140,36 @@ class Explanations:
             self._to_read[kind] = tuple(sorted(found))
         return self._to_read[kind]
 
-    def own(self, name: str) -> Sequence[str]:
-        """The signed relations that the principal may have to this node: those that paths begin with, and work on it."""
+    def firsts(self, name: str) -> Sequence[str]:
+        """The signed relations by which a path may begin that leads from the principal to this node at once."""
         kind = kind_of(name)
-        if kind not in self._own:
+        if kind not in self._firsts:
             found = {one.hops[0].relation for one in self.templates if one.hops[0].leads_to(name)}
-            found |= {f">{relation}" for relation in self.updated}
-            if is_reference(name):
-                found |= {f">{relation}" for relation in self.assigned}
-            self._own[kind] = tuple(sorted(found))
-        return self._own[kind]
+            self._firsts[kind] = tuple(sorted(found))
+        return self._firsts[kind]
+
+    def work(self, name: str) -> Sequence[str]:
+        """The signed relations by which the principal may be known to work on this node."""
+        return self._work[is_reference(name)]
 
     @cached_property
-    def _to_read(self) -> dict[str, Sequence[str]]:
-        return {}
+    def _work(self) -> tuple[Sequence[str], Sequence[str]]:
+        written = {f">{relation}" for relation in self.updated}
+        return tuple(sorted(written)), tuple(sorted(written | {f">{relation}" for relation in self.assigned}))
 
-    @cached_property
-    def _own(self) -> dict[str, Sequence[str]]:
-        return {}
+
+def _way(paths: Sequence[tuple[int, tuple[Hop, ...]]]) -> Way:
+    """The way for these templates, each with the arrows of it that are still to be followed."""
+    doors = [Door(number, hops[0].relation, hops[0].within) for number, hops in paths if len(hops) == 1]
+    shared: dict[tuple[str, Hop, int, bool], list[tuple[int, tuple[Hop, ...]]]] = {}
+    for number, (*rest, last) in paths:
+        if rest:
+            key = (flipped(last.relation), rest[-1], last.within, len(rest) == 1)
+            shared.setdefault(key, []).append((number, tuple(rest)))
+    steps: dict[str, list[Step]] = {}
+    for (relation, to, within, is_last), those in shared.items():
+        steps.setdefault(relation, []).append(Step(to, within, to.within, is_last, _way(those)))
+    return Way(tuple(doors), {relation: tuple(found) for relation, found in steps.items()})
 
 
 DECLARED_ONLY = Explanations(
@@ -133,10 +197,10 @@ def load(path: Path) -> Explanations:
     work = content.get("work", {})
     reopened = content.get("reopened_for", "P0D")
     loaded = Explanations(
-        templates=tuple(filter(None, templates)),
-        assigned=frozenset(map(str, work.get("assigned", ["assigned"]))),
-        updated=frozenset(map(str, work.get("updated", ["updated"]))),
-        involving=frozenset(map(str, work.get("involving", ["involves"]))),
+        [template for template in templates if template],
+        assigned=[str(one) for one in work.get("assigned", ["assigned"])],
+        updated=[str(one) for one in work.get("updated", ["updated"])],
+        involving=[str(one) for one in work.get("involving", ["involves"])],
         reopened_for=_duration(document, ["explanations", "reopened_for"], reopened, faults),
     )
     if faults:

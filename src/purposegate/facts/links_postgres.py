@@ -54,9 +54,9 @@ SET version = excluded.version, as_of = excluded.as_of, digest = excluded.digest
 """
 STATE: LiteralString = "SELECT version, as_of, digest FROM purposegate_links.made"
 NEAR: LiteralString = """
-SELECT n.a, x.rel, x.b, x.s, x.e
-FROM (SELECT DISTINCT unnest(%s::text[]) AS a) n CROSS JOIN LATERAL (
-  SELECT rel, b, s, e FROM purposegate_links.edge WHERE edge.a = n.a AND rel = ANY(%s::text[]) LIMIT %s) x
+SELECT w.a, w.rel, x.b, x.s, x.e
+FROM unnest(%s::text[], %s::text[]) AS w(a, rel) CROSS JOIN LATERAL (
+  SELECT b, s, e FROM purposegate_links.edge WHERE edge.a = w.a AND edge.rel = w.rel LIMIT %s) x
 """
 BETWEEN: LiteralString = """
 SELECT edge.rel, edge.b, edge.s, edge.e
@@ -75,16 +75,13 @@ class PostgresLinks:
     async def near(
         self, nodes: Collection[str], relations: Callable[[str], Sequence[str]]
     ) -> Mapping[str, Sequence[Edge] | None]:
-        """See `LinkStore`. One round trip for nodes that want the same relations."""
-        alike: dict[tuple[str, ...], list[str]] = {}
-        for one in nodes:
-            alike.setdefault(tuple(relations(one)), []).append(one)
+        """See `LinkStore`. One round trip."""
+        pairs = [(one, relation) for one in nodes for relation in relations(one)]
         found: dict[str, list[Edge]] = {one: [] for one in nodes}
-        for wanted, those in alike.items():
-            if wanted:
-                rows = await self._source.ask(NEAR, (those, list(wanted), MOST_LINKS_OF_A_NODE + 1))
-                for a, *edge in rows:
-                    found[a].append(Edge._make(edge))
+        if pairs:
+            names, wanted = map(list, zip(*pairs, strict=True))
+            for a, *edge in await self._source.ask(NEAR, (names, wanted, MOST_LINKS_OF_A_NODE + 1)):
+                found[a].append(Edge._make(edge))
         return {one: edges if len(edges) <= MOST_LINKS_OF_A_NODE else None for one, edges in found.items()}
 
     async def between(
@@ -94,7 +91,7 @@ class PostgresLinks:
         pairs = [(relation, end) for end in ends for relation in relations(end)]
         if not pairs:
             return []
-        wanted, those = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+        wanted, those = map(list, zip(*pairs, strict=True))
         return [Edge._make(row) for row in await self._source.ask(BETWEEN, (wanted, those, start))]
 
 

@@ -5,14 +5,12 @@ towards the principal, where there are few links, and the last step is a questio
 of staff has does not matter. A node with more links than the bound, or a path that branches more often, explains nothing.
 """
 
-import logging
-from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
 from purposegate.conflicts.dates import BEGINNING, Interval
-from purposegate.facts.explanations import Explanations, Template, flipped
+from purposegate.facts.explanations import Door, Explanations, Way
 from purposegate.facts.links import (
     MOST_LINKS_OF_A_NODE,
     STAFF,
@@ -25,13 +23,11 @@ from purposegate.facts.links import (
 )
 from purposegate.facts.work import reference_key
 
-LOG = logging.getLogger("purposegate")
 MOST_BRANCHES = 1_000
-"""Places that one path of one record may have reached at once: about 10 ms of search at the worst."""
+"""Places that the paths of one record may have reached at once: some 10 ms of search at the worst."""
 
-ALWAYS = (-(2**62), 2**62)
-BEFORE_DOOR = 2
-"""Arrows left where the next step reaches what the principal's own arrow leads to."""
+_ALWAYS = (-(2**62), 2**62)
+_NEVER = seconds(BEGINNING)
 
 
 class Explained(NamedTuple):
@@ -42,15 +38,35 @@ class Explained(NamedTuple):
 
 
 class _Place(NamedTuple):
-    """How far one path has been followed: arrows before `left` are still to go, and the rest held together in [lo, hi)."""
+    """How far paths were followed: the arrows so far held together in [lo, hi)."""
 
-    template: Template
+    way: Way
     row: int
-    left: int
     node: str
     lo: int
     hi: int
     is_declared: bool
+
+
+class _Spell(NamedTuple):
+    """One whole path: its template, the principal's own link, and when the rest of the path held."""
+
+    row: int
+    template: int
+    door: Door
+    own: Edge
+    lo: int
+    hi: int
+
+
+_Edges = Mapping[str, Sequence[Edge]]
+
+
+class _Question(NamedTuple):
+    records: tuple[str, ...]
+    declared: str
+    grace: int
+    through_ref: bool
 
 
 class Walk:
@@ -71,9 +87,13 @@ class Walk:
         self._references = references
         self._principal = node(STAFF, principal)
         self._at = seconds(at)
-        self._near: dict[str, Sequence[Edge] | None] = {}
-        self._own: dict[str, Sequence[Edge]] = {}
+        self._near: dict[str, _Edges] = {}
+        self._firsts: dict[str, Sequence[Edge]] = {}
+        self._work: dict[str, Sequence[Edge]] = {}
+        self._spans: dict[str, tuple[int, int]] = {}
+        self._found: dict[_Question, tuple[Explained, ...]] = {}
         self.is_crowded = False
+        """Whether a bound kept something from explaining."""
 
     async def explain(
         self, records: Sequence[str], *, ref: str, grace: int, through_ref: bool = False
@@ -82,54 +102,29 @@ class Walk:
 
         With `through_ref` only paths through the declared reference. Raises `FactsOutage`.
         """
-        declared = reference_key(ref)
-        places = [
-            # A closed case can still be looked up under another; only who is assigned to itself loses it with its closing.
-            _Place(
-                template,
-                row,
-                len(template.hops),
-                name,
-                *(self._open(name, template.hops[0].within + grace) if len(template.hops) == 1 else ALWAYS),
-                _names(name, declared),
-            )
-            for row, name in enumerate(records)
-            for template in self._explanations.templates
-            if template.hops[-1].leads_to(name)
-        ]
-        doors: list[_Place] = []
-        while places:
-            doors += [place for place in places if place.left == 1]
-            inner = [place for place in places if place.left > 1]
-            near = await self._read({place.node for place in inner})
-            places = self._bounded(
-                [step for place in inner for step in self._steps(place, near, declared, grace)]
-            )
-        doors = [
-            place for place in doors if place.is_declared or not (through_ref or place.template.only_declared)
-        ]
-        await self._read_own({place.node for place in doors})
-        return await self._results(records, doors, grace)
+        question = _Question(tuple(records), reference_key(ref), grace, through_ref)
+        if question not in self._found:
+            self._found[question] = await self._explain(question)
+        return self._found[question]
 
     async def last_work(self, nodes: Sequence[str]) -> tuple[datetime | None, ...]:
         """The latest moment, up to now, at which the principal is known to have worked on each node, or on work about it.
 
         An update of either, or the start of an assignment. Raises `FactsOutage`.
         """
-        near = await self._read(set(nodes))
-        involving = {f"<{relation}" for relation in self._explanations.involving}
+        near = await self._read(nodes)
+        involving = [f"<{relation}" for relation in self._explanations.involving]
         behind = [
-            [name, *(edge.node for edge in near[name] or () if edge.relation in involving)] for name in nodes
+            [name, *(edge.node for relation in involving for edge in near[name].get(relation, ()))]
+            for name in nodes
         ]
-        await self._read_own({name for names in behind for name in names})
-        work = {f">{one}" for one in (*self._explanations.assigned, *self._explanations.updated)}
-        never = seconds(BEGINNING)  # an assignment without a start tells of no moment
+        await self._read_work(name for names in behind for name in names)
         starts = [
             [
                 edge.start
                 for name in names
-                for edge in self._own[name]
-                if edge.relation in work and never < edge.start <= self._at
+                for edge in self._work[name]
+                if _NEVER < edge.start <= self._at  # an assignment without a start tells of no moment
             ]
             for names in behind
         ]
@@ -137,145 +132,161 @@ class Walk:
 
     async def standing(self, name: str) -> str:
         """The principal's own standing at a reference by these links: `assigned` now, `ended`, or nothing."""
-        await self._read_own({name})
+        await self._read_work((name,))
         assigned = {f">{relation}" for relation in self._explanations.assigned}
-        held = [edge for edge in self._own[name] if edge.relation in assigned and edge.start <= self._at]
+        held = [edge for edge in self._work[name] if edge.relation in assigned and edge.start <= self._at]
         if any(self._at < edge.end or self._is_reopened(edge, (name,)) for edge in held):
             return "assigned"
         return "ended" if held else ""
 
-    async def _read(self, nodes: Collection[str]) -> Mapping[str, Sequence[Edge] | None]:
-        missing = [name for name in nodes if name not in self._near]
-        if missing:
-            found = [await store.near(missing, self._explanations.to_read) for store in self._stores]
-            for name in missing:
-                self._near[name] = _united([each.get(name, ()) for each in found])
-                if self._near[name] is None:
-                    self._note_crowd()
-        return self._near
+    async def _explain(self, question: _Question) -> tuple[Explained, ...]:
+        records, declared, grace, through_ref = question
+        places = [
+            _Place(self._explanations.way(name), row, name, *_ALWAYS, _names(name, declared))
+            for row, name in enumerate(records)
+        ]
+        doors: list[_Place] = []
+        while places:
+            doors += [place for place in places if place.way.doors]
+            inner = [place for place in places if place.way.steps]
+            near = await self._read({place.node for place in inner})
+            places = self._bounded(
+                step for place in inner for step in self._steps(place, near[place.node], declared, grace)
+            )
+        await self._read_firsts({place.node for place in doors})
+        only = [through_ref or one.only_declared for one in self._explanations.templates]
+        spells = [
+            spell
+            for place in doors
+            for spell in self._spells(place, records[place.row], grace)
+            if place.is_declared or not only[spell.template]
+        ]
+        return await self._results(records, spells, grace)
 
-    async def _read_own(self, nodes: Iterable[str]) -> None:
-        missing = [name for name in nodes if name not in self._own]
-        if missing:
-            found = [
-                edge
-                for store in self._stores
-                for edge in await store.between(self._principal, self._explanations.own, missing)
-            ]
-            own: dict[str, list[Edge]] = {name: [] for name in missing}
-            for edge in found:
-                own[edge.node].append(edge)
-            self._own.update(own)
+    def _steps(self, place: _Place, near: _Edges, declared: str, grace: int) -> Iterable[_Place]:
+        at, (_, row, _, lo, hi, is_declared) = self._at, place
+        for relation, steps in place.way.steps.items():
+            for edge in near.get(relation, ()):
+                if edge.start > at or edge.start >= hi:
+                    continue
+                for to, within, slack, is_last, way in steps:
+                    if to.leads_to(edge.node):
+                        opened, closed = self._open(edge.node)
+                        first = max(lo, edge.start, opened)
+                        last = min(hi, edge.end + within, closed + slack + (grace if is_last else 0))
+                        if first < last and first <= at:
+                            named = is_declared or _names(edge.node, declared)
+                            yield _Place(way, row, edge.node, first, last, named)
 
-    def _steps(
-        self, place: _Place, near: Mapping[str, Sequence[Edge] | None], declared: str, grace: int
-    ) -> Iterable[_Place]:
-        edges = near[place.node]
-        hop, before = place.template.hops[place.left - 1], place.template.hops[place.left - 2]
-        relation, at = flipped(hop.relation), self._at
-        for edge in edges or ():
-            if edge.relation == relation and before.leads_to(edge.node):
-                first, last = self._open(
-                    edge.node, before.within + (grace if place.left == BEFORE_DOOR else 0)
-                )
-                lo, hi = max(place.lo, edge.start, first), min(place.hi, edge.end + hop.within, last)
-                if lo < hi and lo <= at:
-                    is_declared = place.is_declared or _names(edge.node, declared)
-                    yield place._replace(
-                        left=place.left - 1, node=edge.node, lo=lo, hi=hi, is_declared=is_declared
-                    )
-
-    def _open(self, name: str, after: int) -> tuple[int, int]:
-        """The seconds in which a reference was open, and so long after its closing; always, for what is no reference."""
-        known = self._references.get(name.partition(":")[2]) if is_reference(name) else None
-        return (seconds(known.start), seconds(known.end) + after) if known else ALWAYS
-
-    def _bounded(self, places: list[_Place]) -> list[_Place]:
-        """These places, less those of a path that branches too often."""
-        if len(places) <= MOST_BRANCHES:
-            return places
-        branches = Counter((place.template.name, place.row) for place in places)
-        self._note_crowd()
-        return [place for place in places if branches[place.template.name, place.row] <= MOST_BRANCHES]
+    def _spells(self, place: _Place, record: str, grace: int) -> Iterable[_Spell]:
+        for door in place.way.doors:
+            lo, hi = place.lo, place.hi
+            if place.node == record:
+                # A closed case can be looked up under another; only who is assigned to itself loses it with its closing.
+                opened, closed = self._open(record)
+                lo, hi = max(lo, opened), min(hi, closed + door.within + grace)
+            for own in self._firsts[place.node]:
+                if own.relation == door.relation and own.start <= self._at and max(lo, own.start) < hi:
+                    yield _Spell(place.row, door.template, door, own, lo, hi)
 
     async def _results(
-        self, records: Sequence[str], doors: Sequence[_Place], grace: int
+        self, records: Sequence[str], spells: Sequence[_Spell], grace: int
     ) -> tuple[Explained, ...]:
-        ended = [place for place in doors if not self._holds(place, grace)]
-        if any(
-            self._has_ended(place, grace) for place in ended
-        ):  # then an update of the record may reopen it
-            await self._read_own({records[place.row] for place in ended})
-        current: dict[int, set[str]] = {}
-        past: set[int] = set()
-        for place in doors:
-            if self._holds(place, grace) or self._is_reopened_path(place, records[place.row]):
-                current.setdefault(place.row, set()).add(place.template.name)
-            elif place.template.is_remembered and self._has_ended(place, grace):
-                past.add(place.row)
-        order = [template.name for template in self._explanations.templates]
+        current: dict[int, set[int]] = {}
+        ended: list[_Spell] = []
+        for spell in spells:
+            end = spell.own.end + spell.door.within + grace
+            if spell.lo <= self._at < min(spell.hi, end):
+                current.setdefault(spell.row, set()).add(spell.template)
+            elif max(spell.lo, spell.own.start) < min(spell.hi, end) <= self._at:
+                ended.append(spell)
+        over = [spell for spell in ended if self._may_reopen(spell)]
+        await self._read_work(name for spell in over for name in (spell.own.node, records[spell.row]))
+        for spell in over:
+            if self._is_reopened(spell.own, (spell.own.node, records[spell.row])):
+                current.setdefault(spell.row, set()).add(spell.template)
+        templates = self._explanations.templates
+        past = {spell.row for spell in ended if templates[spell.template].is_remembered}
         return tuple(
             Explained(
-                tuple(name for name in order if name in current.get(row, ())),
+                tuple(templates[number].name for number in sorted(current.get(row, ()))),
                 "current" if row in current else "ended" if row in past else "none",
             )
             for row in range(len(records))
         )
 
-    def _first(self, place: _Place) -> Iterable[Edge]:
-        relation = place.template.hops[0].relation
-        return (
-            edge for edge in self._own[place.node] if edge.relation == relation and edge.start <= self._at
-        )
-
-    def _holds(self, place: _Place, grace: int) -> bool:
-        if not place.lo <= self._at < place.hi:
-            return False
-        after = place.template.hops[0].within + grace
-        return any(self._at < edge.end + after for edge in self._first(place))
-
-    def _has_ended(self, place: _Place, grace: int) -> bool:
-        after = place.template.hops[0].within + grace
-        return any(
-            max(place.lo, edge.start) < min(place.hi, edge.end + after) <= self._at
-            for edge in self._first(place)
-        )
-
-    def _is_reopened_path(self, place: _Place, record: str) -> bool:
-        if not place.lo <= self._at < place.hi:
-            return False
-        if place.template.hops[0].relation[1:] not in self._explanations.assigned:
-            return False
-        return any(self._is_reopened(edge, (place.node, record)) for edge in self._first(place))
+    def _may_reopen(self, spell: _Spell) -> bool:
+        """Whether an update could show that this assignment was closed too early, and nothing else is in the way."""
+        is_assignment = spell.own.relation[1:] in self._explanations.assigned
+        return is_assignment and self._explanations.reopened_for > 0 and spell.lo <= self._at < spell.hi
 
     def _is_reopened(self, ended: Edge, worked_on: Iterable[str]) -> bool:
         """Whether work was recorded after this assignment's end and not long ago: feeds close some links too early."""
-        updated = {f">{relation}" for relation in self._explanations.updated}
+        updated, window = self._explanations.updated, self._explanations.reopened_for
         return any(
-            ended.end <= edge.start <= self._at < edge.start + self._explanations.reopened_for
+            ended.end <= edge.start <= self._at < edge.start + window
             for name in worked_on
-            for edge in self._own.get(name, ())
-            if edge.relation in updated
+            for edge in self._work[name]
+            if edge.relation[1:] in updated
         )
 
-    def _note_crowd(self) -> None:
-        if not self.is_crowded:
+    async def _read(self, nodes: Collection[str]) -> Mapping[str, _Edges]:
+        """The links of these nodes by relation; a node beyond the bound has none."""
+        missing = [name for name in nodes if name not in self._near]
+        if missing:
+            found = [await store.near(missing, self._explanations.to_read) for store in self._stores]
+            for name in missing:
+                self._near[name] = self._by_relation([each[name] for each in found])
+        return self._near
+
+    async def _read_firsts(self, nodes: Iterable[str]) -> None:
+        await self._read_own(nodes, self._firsts, self._explanations.firsts)
+
+    async def _read_work(self, nodes: Iterable[str]) -> None:
+        await self._read_own(nodes, self._work, self._explanations.work)
+
+    async def _read_own(
+        self, nodes: Iterable[str], known: dict[str, Sequence[Edge]], wanted: Callable[[str], Sequence[str]]
+    ) -> None:
+        missing = [name for name in dict.fromkeys(nodes) if name not in known]
+        if missing:
+            own: dict[str, list[Edge]] = {name: [] for name in missing}
+            for store in self._stores:
+                for edge in await store.between(self._principal, wanted, missing):
+                    own[edge.node].append(edge)
+            known.update(own)
+
+    def _by_relation(self, found: Sequence[Sequence[Edge] | None]) -> _Edges:
+        sorted_: dict[str, list[Edge]] = {}
+        count = 0
+        for edges in found:
+            count += MOST_LINKS_OF_A_NODE + 1 if edges is None else len(edges)
+            for edge in edges or ():
+                sorted_.setdefault(edge.relation, []).append(edge)
+        if count > MOST_LINKS_OF_A_NODE:
             self.is_crowded = True
-            LOG.warning(
-                "a lookup's links branch beyond the bound, so paths through them explain nothing: see docs/facts.md"
-            )
+            return {}
+        return sorted_
+
+    def _bounded(self, steps: Iterable[_Place]) -> list[_Place]:
+        """These places, less those of one record and one sort of path that branch too often."""
+        kept: dict[tuple[int, int], list[_Place]] = {}
+        for place in steps:
+            those = kept.setdefault((place.row, id(place.way)), [])
+            if len(those) <= MOST_BRANCHES:
+                those.append(place)
+        self.is_crowded |= any(len(those) > MOST_BRANCHES for those in kept.values())
+        return [place for those in kept.values() if len(those) <= MOST_BRANCHES for place in those]
+
+    def _open(self, name: str) -> tuple[int, int]:
+        """The seconds in which a reference was open; always, for what is none or not known to have been closed."""
+        span = self._spans.get(name)
+        if span is None:
+            known = self._references.get(name.partition(":")[2]) if is_reference(name) else None
+            span = self._spans[name] = (seconds(known.start), seconds(known.end)) if known else _ALWAYS
+        return span
 
 
 def _names(name: str, declared: str) -> bool:
     """Whether a node is the declared reference."""
     return bool(declared) and is_reference(name) and name.partition(":")[2] == declared
-
-
-def _united(found: Sequence[Sequence[Edge] | None]) -> Sequence[Edge] | None:
-    """The links of one node from all stores; None beyond the bound."""
-    whole: list[Edge] = []
-    for edges in found:
-        if edges is None:
-            return None
-        whole += edges
-    return whole if len(whole) <= MOST_LINKS_OF_A_NODE else None

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from force_files import NOW
-from link_worlds import explain, link, naive, store, template
+from link_worlds import explain, link, naive, reopening, store, template
 from purposegate.conflicts.dates import BEGINNING, Interval
 from purposegate.facts.explanations import Explanations
 from purposegate.facts.links import MOST_LINKS_OF_A_NODE, Link, node
@@ -176,10 +176,10 @@ async def test_work_after_a_recorded_end_reopens_an_assignment(
         link("case:C1 -involves-> person:77"),
         link(f"staff:E1 -updated-> {on}", written),
     ]
-    reopening = replace(ALL, reopened_for=5 * 86_400)
+    five_days = reopening(ALL, 5)
 
     assert (expected, "ended") == (
-        (await explain(links, reopening, "person:77"))[0].involvement,
+        (await explain(links, five_days, "person:77"))[0].involvement,
         (await explain(links, ALL, "person:77"))[0].involvement,
     )
 
@@ -193,12 +193,7 @@ async def test_a_closed_reference_is_not_reopened() -> None:
     ]
     known = {"c1": Interval(BEGINNING, NOW - timedelta(days=2))}
 
-    assert (
-        "ended"
-        == (await explain(links, replace(ALL, reopened_for=5 * 86_400), "person:77", references=known))[
-            0
-        ].involvement
-    )
+    assert "ended" == (await explain(links, reopening(ALL, 5), "person:77", references=known))[0].involvement
 
 
 async def test_stores_are_searched_as_one() -> None:
@@ -297,7 +292,7 @@ async def test_the_search_finds_what_trying_every_path_finds(
     links: Sequence[Link], record: str, ref: str, *, only: bool
 ) -> None:
     """The bounded search from the record, and every sequence of links from the principal, agree."""
-    rules = replace(ALL, templates=(replace(CASE, only_declared=only), *ALL.templates[1:]))
+    rules = Explanations((replace(CASE, only_declared=only), *ALL.templates[1:]))
 
     assert (naive(links, rules, record, ref=ref),) == await explain(links, rules, record, ref=ref)
 
@@ -325,9 +320,9 @@ async def test_less_work_never_explains_more(
     links: list[Link], record: str, written: int, place: int
 ) -> None:
     """With reopening too: an update that is gone, or an assignment with it, adds no explanation."""
-    reopening = replace(ALL, reopened_for=2 * 86_400)
+    two_days = reopening(ALL, 2)
     whole = [*links, link("staff:E1 -updated-> case:C1", written)]
     rest = [one for number, one in enumerate(whole) if number != place % len(whole)]
-    (before,), (after,) = await explain(whole, reopening, record), await explain(rest, reopening, record)
+    (before,), (after,) = await explain(whole, two_days, record), await explain(rest, two_days, record)
 
     assert set(after.explained_by) <= set(before.explained_by)
