@@ -21,7 +21,7 @@ async def owed(attempt: Attempt) -> None:
         return
     if lookup.declaration.break_glass and attempt.kept and attempt.mode is Mode.ENFORCE:
         await review.broken(lookup)
-    if lookup.declaration.originator and not attempt.originator_confirmed:
+    if attempt.originator and not attempt.originator_confirmed:
         try:
             await review.on_behalf(
                 lookup, await attempt.snapshot.facts.known_as(lookup.declaration.originator)

@@ -124,6 +124,8 @@ class Attempt:
     """Ties of approvers that were found when their approval was to be used."""
     owes_review: bool | None = None
     """Whether earlier broken glass waits for review; None until it is asked."""
+    originator: str = ""
+    """The originator named, as the directory spells them."""
     originator_confirmed: bool = False
     """Whether the originator named has countersigned that the lookup is on their behalf."""
     answers: dict[Question, Answer] = field(default_factory=dict)
@@ -221,6 +223,7 @@ class Attempt:
                 "numbers": dict(lookup_facts.numbers),
             }
         fields |= evidence.approval_fields(self.approvals.values(), self.barred)
+        fields |= evidence.originator_fields(self.originator, confirmed=self.originator_confirmed)
         if self.overridden is not None:
             fields["overridden"] = self.overridden.value
         counts: tuple[CountKey, ...] = ()

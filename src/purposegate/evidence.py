@@ -181,6 +181,11 @@ def approval_fields(approvals: Iterable[Taken], barred: Iterable[Conflict]) -> d
     return ({"approvals": spent} if spent else {}) | ({"approver_conflicts": ties} if ties else {})
 
 
+def originator_fields(known_as: str, *, confirmed: bool) -> dict[str, Any]:
+    """Who is to countersign, as the directory spells them, and whether they need not."""
+    return {"originator_known_as": known_as, "originator_confirmed": confirmed} if known_as else {}
+
+
 def row_fields(judged: Judged, *, released: bool, hidden: frozenset[str] = frozenset()) -> dict[str, Any]:
     """One record of the answer: released or withheld, which fields, which ties, which sight of it.
 

@@ -96,8 +96,8 @@ async def _declared(attempt: Attempt, match: Match) -> Lookup:
     declaration, purpose = await declare(attempt, match)
     originator = declaration.originator
     _require_sign_in(attempt, match)
-    known = await snapshot.facts.known_as(originator) if originator else ""
-    if originator and not known:
+    attempt.originator = await snapshot.facts.known_as(originator) if originator else ""
+    if originator and not attempt.originator:
         raise DeclarationRefused(Reason.ORIGINATOR_UNKNOWN)
     if purpose.reason_is_full(declaration.reason):
         attempt.fulfilled |= {Obligation.JUSTIFY}
@@ -113,8 +113,8 @@ async def _declared(attempt: Attempt, match: Match) -> Lookup:
         grace_s=purpose.grace_s,
         continues=bool(match.page),
     )
-    if known:
-        attempt.originator_confirmed = await _confirmed(attempt, lookup, known)
+    if attempt.originator:
+        attempt.originator_confirmed = await _confirmed(attempt, lookup, attempt.originator)
     return lookup
 
 

@@ -12,7 +12,7 @@ whoever can make lookups fail could use one approval many times. Asking again co
 """
 
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -87,7 +87,7 @@ class Approvals:
             if not mine:
                 return None
             fields = {
-                **_spoken_of(matter),
+                **_spoken_of(matter, naming=True),
                 "principal": reviewer.id,
                 "roles": list(reviewer.roles),
                 "note": note,
@@ -100,7 +100,7 @@ class Approvals:
     async def _attempted(self, reviewer: Principal, matter: Matter, *, tied: bool) -> None:
         """Trying to decide where one has a part in it is worth an entry, though it is answered as if nothing were there."""
         fields = {
-            **_spoken_of(matter),
+            **_spoken_of(matter, naming=True),
             "principal": reviewer.id,
             "event": "barred",
             "matter": matter.id,
@@ -147,13 +147,16 @@ class Approvals:
         return replace(matter, state=State.EXPIRED)
 
 
-def _spoken_of(matter: Matter) -> Mapping[str, Any]:
-    """What every entry about an approval repeats, so that each can be read and found alone."""
-    return {
+def _spoken_of(matter: Matter, *, naming: bool = False) -> dict[str, Any]:
+    """What every entry about an approval repeats, so that each can be read alone; with `naming`, the record too.
+
+    Only what somebody did about the record names it: who uses an approval leaves the lookup's own entry, which does.
+    """
+    said: dict[str, Any] = {
         "principal": matter.text("principal"),
         "on_behalf_of": matter.text("principal"),
         "purpose": matter.text("purpose"),
         "ref": matter.text("ref"),
-        "records": [list(matter.record)],
         "binding": matter.text("binding"),
     }
+    return said | ({"records": [list(matter.record)]} if naming else {})
