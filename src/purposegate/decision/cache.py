@@ -6,9 +6,10 @@ answer under one policies digest, and a cache belongs to one digest: a reload be
 `unverified`, others may change the policies unseen, and nothing is remembered.
 
 Why it hides no outage (law 2). A dead Cerbos must be 503, not yesterday's answer. What is remembered counts only while
-Cerbos is known alive, which is three things at once: its supervisor or prover reports no fault; this loop's channel to it
-is connected; and a call to this very Cerbos, begun at most `ALIVE_S` ago, was answered. Once a second, then, a question is
-put for its own sake, and one that is killed, stopped or cut off ends the remembered answers within that second.
+Cerbos is known alive, which is three things at once: no fault of it is reported, and the kernel has not ended the process
+where it is ours; this loop's channel to it is connected; and a call to this very Cerbos, begun at most `ALIVE_S` ago, was
+answered. Once a second, then, a question is put for its own sake. One of ours that has ended is an outage with the next
+lookup; one that hangs, or is cut off, within that second.
 
 What is never remembered: an outage, an answer that Cerbos or the reader of its outputs calls malformed, and a rule's error.
 """

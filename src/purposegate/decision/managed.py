@@ -108,6 +108,7 @@ class ManagedDecider(Decider):
             reads_record_ids=bundle.reads_record_ids,
             version=self._binary.version,
             fault=lambda: supervisor.fault,
+            alive=lambda: supervisor.alive,
             cache=cache_for(bundle.reads, bundle.allow_rules),
         )
         return serving, supervisor

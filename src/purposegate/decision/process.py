@@ -6,10 +6,12 @@ this process however this process dies.
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -67,6 +69,19 @@ def start_findings(log: str, policies: Path) -> list[Finding]:
     return found
 
 
+def _descriptor(owner: object, pid: int) -> int | None:
+    """What becomes readable when a child of this process has ended (pidfd_open(2)), open as long as its `owner` lives.
+
+    None on kernels before 5.3 and in a sandbox that forbids it.
+    """
+    try:
+        descriptor = os.pidfd_open(pid)
+    except OSError:
+        return None
+    weakref.finalize(owner, os.close, descriptor)
+    return descriptor
+
+
 class Child:
     """One started Cerbos. `exited` is called once, from a thread of its own, when it ends."""
 
@@ -114,6 +129,7 @@ class Child:
         except OSError as error:
             raise unfit(f"Cerbos cannot be started: {error.strerror}.") from error
         self._ended = threading.Event()
+        self._descriptor = _descriptor(self, self._process.pid)
         threading.Thread(target=self._wait, args=(exited,), name="cerbos-wait", daemon=True).start()
 
     def _wait(self, exited: Callable[[], None]) -> None:
@@ -130,6 +146,15 @@ class Child:
     def running(self) -> bool:
         """Whether it has not ended."""
         return not self._ended.is_set()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the kernel has not ended it: told at once, while `running` waits for a thread to hear. Never blocks."""
+        if not self.running or self._descriptor is None:
+            return self.running
+        watched = select.poll()  # of its own, since one object polls for one thread at a time
+        watched.register(self._descriptor, select.POLLIN)
+        return not watched.poll(0)
 
     def failure(self) -> PdpOutage | PolicyError:
         """Why it would not start, from its own log: faults in policies by file and line, or its last words."""

@@ -37,6 +37,7 @@ class Serving:
         reads_record_ids: bool,
         version: str,
         fault: Callable[[], PurposegateError | None] = lambda: None,
+        alive: Callable[[], bool] = lambda: True,
         cache: AnswerCache | None = None,
     ) -> None:
         self.client = client
@@ -45,6 +46,7 @@ class Serving:
         self.reads_record_ids = reads_record_ids
         self.version = version
         self.fault = fault
+        self._alive = alive
         self._cache = cache
         self._asking = 0
         self._lock = threading.Lock()
@@ -65,7 +67,7 @@ class Serving:
         if cache is None:
             return await self.client.check(questions, lookup_id=lookup_id)
         epoch, began = self.client.epoch, cache.now()
-        told = cache.recall(questions, epoch=epoch) if self.client.connected else {}
+        told = cache.recall(questions, epoch=epoch) if self._alive() and self.client.connected else {}
         unknown = [question for question in questions if question not in told]
         if unknown:
             fresh = dict(zip(unknown, await self.client.check(unknown, lookup_id=lookup_id), strict=True))

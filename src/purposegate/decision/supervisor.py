@@ -74,6 +74,15 @@ class Supervisor:
         return self._fault
 
     @property
+    def alive(self) -> bool:
+        """Whether the Cerbos behind the name has not ended, as far as can be told without asking it.
+
+        True while another process owns it: then its channel tells.
+        """
+        child = self._child
+        return self._fault is None and (child is None or child.alive)
+
+    @property
     def pid(self) -> int | None:
         """The child's process id; None where another process owns it or none runs."""
         child = self._child

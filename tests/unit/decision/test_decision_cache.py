@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import select
 import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -336,6 +337,24 @@ async def test_a_managed_cerbos_that_is_killed_or_stopped_is_an_outage(
         await decider.aclose()
 
     assert (1, Reason.PDP_UNAVAILABLE) == (len(ids), caught.value.reason)
+
+
+async def test_a_managed_cerbos_that_has_ended_answers_not_once_more(tmp_path: Path) -> None:
+    """Law 2: once the kernel has ended it, the very next question is an outage, though its answer is remembered."""
+    decider = ManagedDecider(write(tmp_path / "policies", {"a.yaml": OPEN}), binary=CERBOS, deadline_s=5.0)
+    await decider.start()
+    try:
+        await decider.decide([USUAL], lookup_id="lookup-1")
+        pid = decider.pid
+        assert pid is not None
+        ended = os.pidfd_open(pid)
+        os.kill(pid, signal.SIGKILL)
+        select.select([ended], [], [], 20)
+        os.close(ended)
+        with pytest.raises(PdpOutage):
+            await decider.decide([USUAL], lookup_id="lookup-2")
+    finally:
+        await decider.aclose()
 
 
 async def test_somebody_elses_cerbos_that_dies_is_an_outage(tmp_path: Path) -> None:
