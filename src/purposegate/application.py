@@ -24,6 +24,8 @@ from purposegate.enforcement.refusal import WaysForward
 from purposegate.errors import SettingsError
 from purposegate.facts import FactsPaths, ForceFacts
 from purposegate.facts.challenge import DayKeys
+from purposegate.facts.feed_pages import Door
+from purposegate.facts.feed_pages import pages as feed_pages
 from purposegate.facts.history import History
 from purposegate.gate import Gate, Parts
 from purposegate.ledger import keys
@@ -157,7 +159,7 @@ class Application(AbstractAsyncContextManager[Parts]):
             refill_pages=settings.refill_pages,
             agency={"agency": settings.agency.name, "ori": settings.agency.ori},
             retire=retire,
-            pages=Pages(*review_pages(desk), *ahead.pages),
+            pages=Pages(*review_pages(desk), *ahead.pages, *feed_pages(_door(settings, facts))),
             declarations=ahead.desk,
             browser=ahead.browser,
             review=desk,
@@ -204,6 +206,20 @@ def register_source(settings: Settings) -> Path | RegisterPlace:
     if isinstance(register, Path):
         return register
     return RegisterPlace(path=register.path, url_file=register.url_file, key_file=register.key_file)
+
+
+def _door(settings: Settings, facts: ForceFacts) -> Door:
+    """What other systems may push, and where it goes."""
+    given = settings.facts
+    names = ("directory", "references", "assignments", "reference_records", "duty")
+    return Door(
+        push=given.push,
+        register=register_source(settings),
+        files={name: getattr(given, name) for name in names},
+        relations=facts.relations,
+        zone=facts.zone,
+        least_share=given.least_share,
+    )
 
 
 def ledger_location(ledger: LedgerSettings) -> Location:

@@ -6,12 +6,12 @@ It gives the ties nobody has to declare: self, colleague, the same household, th
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from pathlib import Path
 from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
-from purposegate.conflicts.tables import Line, Stamp, Table, read_table, required
 from purposegate.conflicts.written import Home, local_day, read_optional_day, read_person, staff_key
+from purposegate.feeds.reading import Source, read_table
+from purposegate.feeds.table import Line, Stamp, Table, required
 from purposegate.model import Identity
 
 COLUMNS = ("staff_id", "names", "born", "homes", "unit", "joined", "left", "phones", "plates")
@@ -57,7 +57,7 @@ class Directory:
         return self.staff.get(staff_key(staff_id))
 
 
-def read_directory(path: Path, *, now: datetime, zone: ZoneInfo) -> Directory:
+def read_directory(path: Source, *, now: datetime, zone: ZoneInfo) -> Directory:
     """Import the directory. Raises `ImportRefused` with every fault by line and column; then nothing of it is taken."""
     table = read_table(path, (*COLUMNS, *OPTIONAL), now=now, optional=OPTIONAL)
     table.unique("staff_id", staff_key)

@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from purposegate.conflicts import relations as conflicts_file
 from purposegate.conflicts.circle import Seen, seen
@@ -116,6 +117,11 @@ class ForceFacts:
     def relations(self) -> Relations:
         """conflicts.yaml as loaded."""
         return self._relations
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The force's time zone, of facts.yaml."""
+        return self._bands.zone
 
     @property
     def history(self) -> History:

@@ -2,18 +2,23 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from purposegate.conflicts.dates import Interval, read_end, read_start
-from purposegate.conflicts.tables import Line, Table, read_table, required
 from purposegate.conflicts.written import staff_key
 from purposegate.facts.sources import Source
+from purposegate.feeds.reading import Source as Rows
+from purposegate.feeds.reading import read_table
+from purposegate.feeds.table import Line, Table, required
 from purposegate.model import RecordRef
 
 MOMENT = "a day as YYYY-MM-DD, or a moment with offset such as 2026-11-21T08:00:00Z, or nothing"
+REFERENCE_COLUMNS = ("ref", "kind", "state", "opened", "closed")
+ASSIGNMENT_COLUMNS = ("ref", "staff_id", "from", "to")
+RECORD_COLUMNS = ("ref", "kind", "id")
+DUTY_COLUMNS = ("staff_id", "from", "to")
 STATES = frozenset({"open", "closed"})
 
 Intervals = tuple[Interval, ...]
@@ -55,9 +60,9 @@ def _interval(table: Table, line: Line, start: str, end: str, zone: ZoneInfo) ->
     return Interval(first, last)
 
 
-def read_references(path: Path, now: datetime, zone: ZoneInfo) -> References:
+def read_references(path: Rows, now: datetime, zone: ZoneInfo) -> References:
     """`ref,kind,state,opened,closed`. Raises `ImportRefused`."""
-    table = read_table(path, ("ref", "kind", "state", "opened", "closed"), now=now)
+    table = read_table(path, REFERENCE_COLUMNS, now=now)
     found: dict[str, Reference] = {}
     for line in table.lines:
         key = table.take(line, "ref", lambda text: reference_key(required(text)), "a reference")
@@ -78,9 +83,9 @@ def read_references(path: Path, now: datetime, zone: ZoneInfo) -> References:
     return Source.of(table, MappingProxyType(found))
 
 
-def read_assignments(path: Path, now: datetime, zone: ZoneInfo) -> Assignments:
+def read_assignments(path: Rows, now: datetime, zone: ZoneInfo) -> Assignments:
     """`ref,staff_id,from,to`. Raises `ImportRefused`."""
-    table = read_table(path, ("ref", "staff_id", "from", "to"), now=now)
+    table = read_table(path, ASSIGNMENT_COLUMNS, now=now)
     found: dict[Assignment, Intervals] = {}
     for line in table.lines:
         key = table.take(line, "ref", lambda text: reference_key(required(text)), "a reference")
@@ -92,9 +97,9 @@ def read_assignments(path: Path, now: datetime, zone: ZoneInfo) -> Assignments:
     return Source.of(table, MappingProxyType(found))
 
 
-def read_reference_records(path: Path, now: datetime) -> ReferenceRecords:
+def read_reference_records(path: Rows, now: datetime) -> ReferenceRecords:
     """`ref,kind,id`. Raises `ImportRefused`."""
-    table = read_table(path, ("ref", "kind", "id"), now=now)
+    table = read_table(path, RECORD_COLUMNS, now=now)
     found: dict[str, set[RecordRef]] = {}
     for line in table.lines:
         key = table.take(line, "ref", lambda text: reference_key(required(text)), "a reference")
@@ -105,9 +110,9 @@ def read_reference_records(path: Path, now: datetime) -> ReferenceRecords:
     return Source.of(table, MappingProxyType({key: frozenset(records) for key, records in found.items()}))
 
 
-def read_duty(path: Path, now: datetime, zone: ZoneInfo) -> Duty:
+def read_duty(path: Rows, now: datetime, zone: ZoneInfo) -> Duty:
     """`staff_id,from,to`. Raises `ImportRefused`."""
-    table = read_table(path, ("staff_id", "from", "to"), now=now)
+    table = read_table(path, DUTY_COLUMNS, now=now)
     found: dict[str, Intervals] = {}
     for line in table.lines:
         staff_id = table.take(line, "staff_id", lambda text: staff_key(required(text)), "a staff id")

@@ -31,7 +31,7 @@ def write_private(path: Path, text: str, *, replace: bool) -> None:
     draft.unlink(missing_ok=True)  # a crash may have left one
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
