@@ -7,11 +7,12 @@ person had sent before is shown to them, and they send it again.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
+from purposegate.enforcement import declaration_page_form as form
 from purposegate.enforcement import rendering
 from purposegate.enforcement.refusal import PREFIX
 from purposegate.errors import DeclarationRefused, LookupRefused, Outage, PageRefused
@@ -19,7 +20,6 @@ from purposegate.exchange import Headers, Reply, Request
 from purposegate.model import NOTHING, Action, Declaration, Principal
 from purposegate.pages import Page, Visit, see_other
 from purposegate.protocols import Facts, Match
-from purposegate.reasons import Reason
 from purposegate.return_address import lookup_at
 
 WHERE = "/declare"
@@ -117,11 +117,6 @@ class Shown:
     status: int = 200
 
 
-EMPTY = dict.fromkeys(("purpose", "task", "ref", "reason", "originator", "recipient"), "") | {
-    "break_glass": False
-}
-
-
 class DeclarationPage:
     """The page and what it is made of; `pages` are its addresses."""
 
@@ -143,7 +138,7 @@ class DeclarationPage:
         offers = catalogue.offered(principal)
         if what.match is not None:
             offers = [offer for offer in offers if what.match.kind in offer["opens"]]
-        said = {**EMPTY, **what.said}
+        said = {**form.EMPTY, **what.said}
         if not what.said:
             current = await self._desk.current(visit.request, principal, visit.now)
             if current is not None:
@@ -187,9 +182,7 @@ class DeclarationPage:
         self._require_own(visit)
         texts = _texts(visit)
         shown = _checked(visit, texts.pop("return", ""), texts.pop("interrupted", ""))
-        said = {name: texts.get(name, "") for name in EMPTY} | {
-            "break_glass": texts.get("break_glass") == "yes"
-        }
+        said = {name: texts.get(name, "") for name in form.EMPTY}
         try:
             declaration = await self._read(visit, texts)
             opened = await self._desk.open(visit, declaration, how="page", named=shown.match)
@@ -203,14 +196,13 @@ class DeclarationPage:
         return Reply(status=reply.status, headers=(*reply.headers, *cookie))
 
     async def _read(self, visit: Visit, texts: Mapping[str, str]) -> Declaration:
-        """The form's declaration. Raises `DeclarationRefused`, recorded where `Desk.open` has no declaration to record."""
+        """The form's declaration. Raises `DeclarationRefused`, recorded as it was filled in."""
         try:
-            declaration = self._desk.read(_parts(texts))
+            return form.declaration(texts, read=self._desk.read, catalogue=visit.snapshot.catalogue)
         except DeclarationRefused as refused:
-            sent = {name: texts.get(name, "") for name in EMPTY}
-            await self._desk.unreadable(visit, refused, how="page", sent=json.dumps(sent))
+            sent = json.dumps({name: texts.get(name, "") for name in form.EMPTY})
+            await self._desk.unreadable(visit, refused, how="page", sent=sent)
             raise
-        return replace(declaration, break_glass=texts.get("break_glass") == "yes")
 
     async def _ended(self, visit: Visit) -> Reply:
         self._require_own(visit)
@@ -244,20 +236,6 @@ def _checked(visit: Visit, back: str, interrupted: str) -> Shown:
     return Shown(
         status=400, errors=("The address to go on to is no lookup of this records system. It was left out.",)
     )
-
-
-def _parts(texts: Mapping[str, str]) -> dict[str, str]:
-    """What the form declares, in the parts of a declaration."""
-    task, ref, code = texts.get("task", ""), texts.get("ref", "").strip(), texts.get("purpose", "")
-    if task and ref and task != ref:
-        sentence = "ref: Choose one of your tasks or write another reference, not both."
-        raise DeclarationRefused(Reason.DECLARATION_MALFORMED, sentence, faults=[sentence])
-    if texts.get("read") != "yes":
-        sentence = "notice: Read what the purpose is for, and say so."
-        raise DeclarationRefused(Reason.NOTICE_OUTDATED, sentence, faults=[sentence])
-    parts = {name: texts.get(name, "").strip() for name in ("reason", "originator", "recipient")}
-    parts["reason"] = " ".join(parts["reason"].splitlines())  # a box of several lines; the reason is one
-    return {**parts, "purpose": code, "ref": task or ref, "notice": texts.get(f"notice.{code}", "")}
 
 
 def _again(shown: Shown, said: Mapping[str, Any], refused: LookupRefused) -> Shown:
