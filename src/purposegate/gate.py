@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from opentelemetry.trace import Span
 
@@ -46,7 +47,21 @@ from purposegate.weigh import as_outage
 
 HTTP_ERRORS = 400
 
-__all__ = ["DEFAULT_REFUSALS_PER_MINUTE", "RESTART_S", "Gate", "Parts"]
+__all__ = ["DEFAULT_REFUSALS_PER_MINUTE", "RESTART_S", "Gate", "Parts", "Routed"]
+
+
+class Routed(NamedTuple):
+    """Where one request leads under one snapshot: to a route, nowhere and why, or to neither where it is open."""
+
+    snapshot: Snapshot
+    head: Request
+    match: Match | None
+    no_route: RouteRefused | Outage | None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the request is listed as open: then it goes on untouched, its body unread."""
+        return self.match is None and self.no_route is None
 
 
 class Gate:
@@ -94,16 +109,16 @@ class Gate:
         """
         await self._life.swap(snapshot)
 
-    def is_open(self, head: Request) -> bool:
-        """Whether the request is listed as open: then it goes on untouched, its body unread.
+    def route(self, head: Request) -> Routed | None:
+        """Where a request leads by its head alone; None before the start, and for the gate's own pages.
 
-        False before the start. After the end it is still what it was: open addresses need nothing of the gate.
+        Hand it to `serve` with the very same request, where no body follows: its route is then not looked for again.
+        After the end it is still what it was: open addresses need nothing of the gate.
         """
         snapshot = self._life.last_snapshot
         if snapshot is None or own_pages.is_own(head):
-            return False
-        match, no_route = _match(snapshot, head)
-        return match is None and no_route is None
+            return None
+        return Routed(snapshot, head, *_match(snapshot, head))
 
     async def is_known(self, head: Request) -> bool:
         """Whether somebody known asks, for an entrance to learn before it reads a body. `serve` asks again, and records."""
@@ -114,8 +129,10 @@ class Gate:
             return False
         return True
 
-    async def serve(self, request: Request, upstream: Upstream) -> Reply | Pass:
-        """Answer one request. What comes back may be sent as it is: its entry is durable.
+    async def serve(
+        self, request: Request, upstream: Upstream, *, routed: Routed | None = None
+    ) -> Reply | Pass:
+        """Answer one request. What comes back may be sent as it is: its entry is durable. `routed` is what `route` said.
 
         Raises nothing for a lookup: a fault of the gate itself is a 503 with its own reason.
         """
@@ -124,17 +141,24 @@ class Gate:
         except Exception as fault:  # noqa: BLE001  without its parts the gate has no ledger: 503, and nothing is released
             return refusal.problem(as_outage(fault).reason, lookup_id=fresh_id(), headers=RETRY_SOON)
         with self._life.serving(parts) as snapshot:
-            return await self._serve(parts, snapshot, request, upstream)
+            return await self._serve(parts, snapshot, request, upstream, routed)
 
     async def _serve(
-        self, parts: Parts, snapshot: Snapshot, request: Request, upstream: Upstream
+        self,
+        parts: Parts,
+        snapshot: Snapshot,
+        request: Request,
+        upstream: Upstream,
+        routed: Routed | None,
     ) -> Reply | Pass:
         if own_pages.is_own(request):
             own, visitor = await self._own_page(parts, snapshot, request)
             return await self._dressed(own, request, snapshot, visitor)
-        match, no_route = _match(snapshot, request)
-        if match is None and no_route is None:
+        if routed is None or routed.head is not request or routed.snapshot is not snapshot:
+            routed = Routed(snapshot, request, *_match(snapshot, request))
+        if routed.is_open:
             return Pass.OPEN
+        match, no_route = routed.match, routed.no_route
         if request.method == WEBSOCKET:
             match, no_route = None, RouteRefused(Reason.WEBSOCKET_REFUSED)
         principal = await self._principal(parts, snapshot, request)

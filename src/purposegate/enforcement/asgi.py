@@ -50,17 +50,19 @@ class PurposeGateMiddleware:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         head = read_request(scope)
-        if self.gate.is_open(head):
+        routed = self.gate.route(head)
+        if routed is not None and routed.is_open:
             await self.app(scope, receive, send)
             return
         if _may_have_body(scope, head) and not await self.gate.is_known(head):
             body = _Body.unread(receive)  # it is answered 401: nobody unknown makes the gate hold a body
         else:
             body = await _Body.read(receive, self.body_cap_bytes)
-        request = read_request(scope, body)
+        # Where there is no body, the request is its head, and leads where the head did.
+        request = head if body.is_empty else read_request(scope, body)
         upstream = AsgiUpstream(self.app, scope, request, body)
         try:
-            answer = await self.gate.serve(request, upstream)
+            answer = await self.gate.serve(request, upstream, routed=routed)
             if answer is Pass.ORIGINAL:
                 await upstream.pass_on(send)
             elif isinstance(answer, Reply):
@@ -150,6 +152,11 @@ class _Body:
         """What was read is not all of the body, or more of it than the cap."""
         self.gone = False
         self._receive = receive
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether all of it was read, and it holds nothing."""
+        return not self.is_cut and not any(self.chunks)
 
     @classmethod
     def unread(cls, receive: Receive) -> "_Body":

@@ -90,12 +90,24 @@ def fault(text: str, *, words: int, hollow: Collection[str] = (), label: str = "
 
     `hollow` words never count (lower case); `label` is the purpose's own name, which as a reason says nothing new.
     """
+    found, telling, counted = _weighed(text, frozenset(hollow), label)
+    if found is not None or telling >= words:
+        return found
+    return Fault.REPEATED if counted >= words else Fault.FEW_WORDS
+
+
+@lru_cache(maxsize=1024)
+def _weighed(text: str, hollow: frozenset[str], label: str) -> tuple[Fault | None, int, int]:
+    """The first fault whatever length is asked for, and what the words weigh: each once, and each as often as it stands.
+
+    Kept, since one reason is judged twice in a lookup, as a reason and as a justification, and comes with many lookups.
+    """
     if not any(unicodedata.category(char)[0] in "LN" for char in text):
-        return Fault.EMPTY
+        return Fault.EMPTY, 0, 0
     runs = list(_words(text))
     said = [word for word in runs if not _has_digit(word)]
     if not said:
-        return Fault.ONLY_REFERENCE
+        return Fault.ONLY_REFERENCE, 0, 0
     mash = [word for word in said if _is_mash(word)]
     not_words = {word for word in mash if len(word) >= _SPEAKABLE_CHARS}
     counted = [word for word in said if word not in hollow and word not in not_words]
@@ -110,9 +122,7 @@ def fault(text: str, *, words: int, hollow: Collection[str] = (), label: str = "
     found = next((sign for sign, holds in signs if holds), None)
     # M6 J10, a plate, a form's number: together they make a reason as exact as one more word would.
     exact = int(len(runs) > len(said))
-    if found is not None or exact + sum(map(_weight, telling)) >= words:
-        return found
-    return Fault.REPEATED if exact + sum(map(_weight, counted)) >= words else Fault.FEW_WORDS
+    return found, exact + sum(map(_weight, telling)), exact + sum(map(_weight, counted))
 
 
 def _words(text: str) -> Iterator[str]:

@@ -13,8 +13,10 @@ from starlette.routing import Route, WebSocketRoute
 from gates import MINE, Gated, World, behind
 from hostile import HostileApp, row_page
 from purposegate.enforcement.asgi import PurposeGateMiddleware
+from purposegate.exchange import Request
 from purposegate.gate import Gate, Parts
 from purposegate.model import EntryKind, Mode
+from purposegate.protocols import Match
 from purposegate.reasons import Reason
 
 pytestmark = pytest.mark.anyio
@@ -315,3 +317,24 @@ async def test_open_routes_stay_open_after_the_end(world: World, parts: Parts) -
     style, record = await gated.ask("/-/static/app.css"), await gated.ask(world.path(world.cast.suspect))
 
     assert (200, 503) == (style.status_code, record.status_code)
+
+
+async def test_a_lookup_without_body_is_routed_once(world: World, parts: Parts) -> None:
+    """What the entrance found out about the head holds for the whole; with a body it is found out again."""
+    asked = list[bytes]()
+    routes = parts.snapshot.routes
+
+    class Counted:
+        def match(self, request: Request) -> Match | None:
+            asked.append(request.body)
+            return routes.match(request)
+
+    gated = behind(
+        world, HostileApp(row_page(world.both.records[world.cast.suspect])), parts, routes=Counted()
+    )
+    await gated.gate.start()
+    path = world.path(world.cast.suspect)
+    statuses = [(await gated.ask(path, content=body)).status_code for body in (b"", b"x")]
+
+    assert [b"", b"", b"x"] == asked
+    assert 200 == statuses[0]
