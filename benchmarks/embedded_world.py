@@ -21,7 +21,8 @@ SUBJECTS = 3_000
 ASKING = 50
 TIES = 3
 LOOKUPS = 60_000
-REF = "CR/1/26"
+PEOPLE_IN_A_CASE = 10
+"""Every record is in one case, and whoever asks works on all of them: what is measured is work that is released."""
 PADDING_BYTES = 1_700
 """Brings a record to 2 KB of JSON, the size that issue and reference figures speak of."""
 
@@ -85,7 +86,7 @@ def build(home: Path, binary: Path) -> Path:
     shutil.copytree(ROOT / "policies", home / "policies")
     (home / "policies/records.yaml").write_text(RECORDS, encoding="utf-8")
     (home / "purposegate.yaml").write_text(SETTINGS.replace("BINARY", str(binary)), encoding="utf-8")
-    _write_facts(home, both, ties)
+    _write_facts(home, both, subjects, ties)
     lookups = home / "lookups.tsv"
     with lookups.open("w", encoding="utf-8") as file:
         file.writelines(f"{line}\n" for line in _lookups(both, subjects, ties, issuer, rng))
@@ -102,14 +103,18 @@ def _lookups(
         if whom not in ties[who]:
             headers = {
                 "authorization": f"Bearer {tokens[who]}",
-                "access-purpose": declare("investigate.crime", REF),
+                "access-purpose": declare("investigate.crime", _case(subjects.index(whom))),
                 "x-principal": f"S{who}",
             }
             parts = [f"/people/{both.record_id(whom)}", *(part for pair in headers.items() for part in pair)]
             yield "\t".join(parts)
 
 
-def _write_facts(home: Path, both: People, ties: dict[str, list[str]]) -> None:
+def _case(place: int) -> str:
+    return f"CR/{place // PEOPLE_IN_A_CASE + 1}/26"
+
+
+def _write_facts(home: Path, both: People, subjects: list[str], ties: dict[str, list[str]]) -> None:
     today = datetime.now(UTC).date()
     long_ago, tomorrow = today - timedelta(days=2_500), today + timedelta(days=1)
     people_a = both.register
@@ -127,9 +132,19 @@ def _write_facts(home: Path, both: People, ties: dict[str, list[str]]) -> None:
             for k, other in enumerate(others)
         ),
     )  # fmt: skip
-    _write(home / "references.csv", "ref,kind,state,opened,closed", [(REF, "case", "open", long_ago, "")])
-    _write(home / "assignments.csv", "ref,staff_id,from,to", ((REF, f"S{n}", long_ago, "") for n in ties))
-    _write(home / "reference_records.csv", "ref,kind,id", [])
+    involved = [(_case(place), "person", both.record_id(number)) for place, number in enumerate(subjects)]
+    cases = list(dict.fromkeys(case for case, _, _ in involved))
+    _write(
+        home / "references.csv",
+        "ref,kind,state,opened,closed",
+        ((case, "case", "open", long_ago, "") for case in cases),
+    )
+    _write(
+        home / "assignments.csv",
+        "ref,staff_id,from,to",
+        ((case, f"S{n}", long_ago, "") for n in list(ties)[:ASKING] for case in cases),
+    )
+    _write(home / "reference_records.csv", "ref,kind,id", involved)
     _write(
         home / "duty.csv", "staff_id,from,to", ((f"S{n}", today - timedelta(days=1), tomorrow) for n in ties)
     )
