@@ -55,21 +55,22 @@ class Body:
 
 def subject_of(row: Mapping[str, Any]) -> str:
     """A data subject's name and birth, as the row has them: what rows of one person are put together by."""
-    for one in row.get("subjects") or ():
-        if not isinstance(one, Mapping):
-            continue
-        name = next(
-            (" ".join(filter(None, pair)) for pair in one.get("names") or () if _is_pair(pair) and any(pair)),
-            "",
-        )
-        if name:
-            born = next((text for text in one.get("born") or () if isinstance(text, str)), "")
+    for one in maps_of(row, "subjects"):
+        pairs = (pair for pair in _list(one.get("names")) if isinstance(pair, list | tuple))
+        names = (" ".join(part for part in pair if isinstance(part, str) and part) for pair in pairs)
+        if name := next(filter(None, names), ""):
+            born = next((text for text in _list(one.get("born")) if isinstance(text, str)), "")
             return f"{name}, {born}" if born else name
     return ""
 
 
-def _is_pair(value: Any) -> bool:
-    return isinstance(value, list | tuple) and all(isinstance(part, str) for part in value)
+def maps_of(fields: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    """A list of maps; empty where there is none."""
+    return [one for one in _list(fields.get(name)) if isinstance(one, Mapping)]
+
+
+def _list(value: Any) -> list[Any] | tuple[Any, ...]:
+    return value if isinstance(value, list | tuple) else ()
 
 
 def text_of(fields: Mapping[str, Any], name: str) -> str:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from purposegate.model import EntryKind
-from purposegate.review.bodies import Body, subject_of, text_of
+from purposegate.review.bodies import Body, maps_of, subject_of, text_of
 from purposegate.review.signs import FLAGGED, Sign, of_lookup, of_row
 from purposegate.review.terms import Terms
 
@@ -137,18 +137,17 @@ def _after_release(body: Body, terms: Terms) -> Iterator[Raised]:
                 due=body.at + timedelta(hours=terms.countersign_hours),
                 waits_for=f"countersign {body.lookup_id}",
             )
-    ties = [tie for tie in body.fields.get("approver_conflicts") or () if isinstance(tie, Mapping)]
-    for one in body.fields.get("approvals") or () if ties else ():
-        if isinstance(one, Mapping):
-            found = ", ".join(dict.fromkeys(text_of(tie, "relation").replace("_", " ") for tie in ties))
-            yield Raised(
-                principal=text_of(one, "approver"),
-                record=_named(body),
-                subject="",
-                reasons=("approver-tied",),
-                why=f"{text_of(one, 'approver')} approved a lookup of somebody they have a tie to: {found}. It was not released.",
-                score=70.0,
-            )
+    ties = maps_of(body.fields, "approver_conflicts")
+    found = ", ".join(dict.fromkeys(text_of(tie, "relation").replace("_", " ") for tie in ties))
+    for one in maps_of(body.fields, "approvals") if ties else ():
+        yield Raised(
+            principal=text_of(one, "approver"),
+            record=_named(body),
+            subject="",
+            reasons=("approver-tied",),
+            why=f"{text_of(one, 'approver')} approved a lookup of somebody they have a tie to: {found}. It was not released.",
+            score=70.0,
+        )
 
 
 def _approval(body: Body, _: Terms) -> Iterator[Raised]:
@@ -182,16 +181,23 @@ def _countersign(body: Body, _: Terms) -> Iterator[Raised]:
 def _glass(body: Body, _: Terms) -> Iterator[Raised]:
     if body.text("event") == "noticed":
         row = _other(body, "review-overdue", 40, "broke glass, and nobody has reviewed it in time")
-        until = body.text("until")
         yield replace(
             row,
-            due=datetime.fromisoformat(until) if until else None,
+            due=_moment(body.text("until"), body.at),
             waits_for=f"review {body.text('matter')}",
         )
     elif body.text("event") == "reviewed" and body.text("verdict") == "improper":
         why = f"{body.text('principal')} reviewed that {body.text('on_behalf_of')} broke glass, and found it improper."
         row = _other(body, "glass-improper", 80, "")
         yield replace(row, principal=body.text("on_behalf_of"), why=why)
+
+
+def _moment(text: str, otherwise: datetime) -> datetime:
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return otherwise
+    return at if at.tzinfo else otherwise
 
 
 def _throttled(body: Body, _: Terms) -> Iterator[Raised]:

@@ -6,7 +6,7 @@ What the points mean, and why they are what they are, is said in `raised`.
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from purposegate.review.bodies import Body, text_of, words_of
+from purposegate.review.bodies import Body, maps_of, text_of, words_of
 
 FLAGGED = "flagged"
 """A rule flags it, and nothing more is known."""
@@ -41,8 +41,10 @@ def of_row(row: Mapping[str, Any]) -> Iterator[Sign]:
     reasons, obligations = words_of(row, "reasons"), words_of(row, "obligations")
     if not reasons and not obligations:
         return
-    ties = [tie for tie in row.get("conflicts") or () if isinstance(tie, Mapping)]
+    ties = maps_of(row, "conflicts")
     yield from map(_tie, ties)
+    if "conflict" in reasons and not ties:
+        yield Sign("conflict", 50, "somebody behind the lookup has a tie that no rule accepts")
     if "self" in reasons and not any(text_of(tie, "relation") == "self" for tie in ties):
         yield Sign("self", 70, "it is their own record")
     if (repeat := text_of(row, "repeat")) in _REPEATS:
@@ -60,8 +62,8 @@ def of_row(row: Mapping[str, Any]) -> Iterator[Sign]:
         yield Sign("approval-wanted", 15, "a rule wants a supervisor's approval")
     elif "flag" in obligations:
         yield Sign(FLAGGED, 10, "a rule flags it")
-    if {"justify", "step_up"} & {*obligations} and "obligation-unmet" in reasons:
-        yield Sign("not-justified", 5, "what a rule asked for was not given")
+    if "obligation-unmet" in reasons and "approve" not in obligations:
+        yield Sign("not-done", 10, "something that a rule asked for was not done")
 
 
 def _tie(tie: Mapping[str, Any]) -> Sign:
