@@ -8,7 +8,7 @@ SHELL := /bin/bash -eu -o pipefail
 # A target whose recipe failed half-way must not look finished to the next run.
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-peers soak lint format bench lock clean
+.PHONY: help venv demo test test-peers screenshots soak lint format bench lock clean
 
 help: ## this list
 	@grep -hE '^[a-z%-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 14
@@ -21,8 +21,11 @@ demo: venv ## walk lookups through the gate in front of Datasette
 test: venv ## laws, units, real Cerbos, SQLite, Datasette
 	$(BIN)/python -m pytest tests --ignore=tests/peers
 
-test-peers: venv .cache/peers/starlette/.ready .cache/peers/transparency/.ready .cache/.postgres-found ## other projects' own test suites, a real PostgreSQL
+test-peers: venv .cache/peers/starlette/.ready .cache/peers/transparency/.ready .cache/.postgres-found .cache/.chromium-found ## other projects' own test suites, a real PostgreSQL, a real browser
 	$(BIN)/python -m pytest tests/peers
+
+screenshots: venv .cache/.chromium-found ## take the pictures in docs/ anew
+	PYTHONPATH=tests:. $(BIN)/python -m peers.screenshots docs
 
 soak: venv ## the tests that scale, at full length
 	$(BIN)/python -m pytest tests --ignore=tests/peers --soak
@@ -66,6 +69,13 @@ clean: ## remove everything that make made
 	@ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || command -v postgres >/dev/null \
 	  || { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq --no-install-recommends postgresql >/dev/null; } \
 	  || { echo 'The PostgreSQL server is missing: on Debian and Ubuntu, apt-get install postgresql' >&2; exit 1; }
+	@mkdir -p $(@D) && touch $@
+
+# The page to declare on is walked in a real browser.
+.cache/.chromium-found:
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null \
+	  || { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null; } \
+	  || { echo 'Chromium is missing: on Debian and Ubuntu, apt-get install chromium' >&2; exit 1; }
 	@mkdir -p $(@D) && touch $@
 
 .venv/.dependencies: requirements/dev.txt | .cache/.python-found
