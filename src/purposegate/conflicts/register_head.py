@@ -67,6 +67,13 @@ class Head:
         """What the bucket's rows must come to."""
         return self.pins[bucket * TOKEN_BYTES : (bucket + 1) * TOKEN_BYTES]
 
+    def filled(self, first: int, stop: int) -> list[int]:
+        """Which of the buckets [first, stop) have rows."""
+        part = self.pins[first * TOKEN_BYTES : stop * TOKEN_BYTES]
+        if not any(part):
+            return []
+        return [bucket for bucket in range(first, stop) if self.pin(bucket) != _NOTHING]
+
     @property
     def seen(self) -> Seen:
         """The generation with the SHA-256 of all that the head says."""

@@ -46,7 +46,7 @@ NO_REGISTER = Head(
     pins=bytes(TOKEN_BYTES * BUCKETS),
 )
 """What stands before the first import."""
-SCANNED_AT_ONCE = 256
+SCANNED_AT_ONCE = 1_024
 """Buckets of one statement where the whole register is read."""
 
 
@@ -178,12 +178,11 @@ class StoredRegister:
             by_bucket: dict[int, list[Any]] = {}
             for row in self._session.rows(EVERY, (first, first + SCANNED_AT_ONCE, at, at)):
                 by_bucket.setdefault(bucket_of(row[0]), []).append(row)
-            for bucket in range(first, first + SCANNED_AT_ONCE):
+            for bucket in sorted({*by_bucket, *self.head.filled(first, first + SCANNED_AT_ONCE)}):
                 rows = by_bucket.get(bucket, [])
                 if pin([row[:3] for row in rows]) != self.head.pin(bucket):
                     raise self._altered()
-                if rows:
-                    yield rows
+                yield rows
 
     def _opened(self, row: Sequence[Any]) -> tuple[str, list[Any]]:
         owner, token, nonce, sealed, kid, feed, *dates = row

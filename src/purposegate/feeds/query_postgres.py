@@ -1,6 +1,7 @@
 """A query's session with PostgreSQL: read-only, as of one moment, rows fetched by portions. Needs the extra `postgres`."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import count
 from typing import Any
 
@@ -17,6 +18,7 @@ class PostgresSession(Session):
     def __init__(self, asked: Query, url: str) -> None:
         """Connect. Raises `ImportRefused`, without the server's words or the URL."""
         super().__init__(asked)
+        self._cursors: list[psycopg.ServerCursor[Any]] = []
         try:
             self._connection: psycopg.Connection[Any] = psycopg.connect(
                 url, connect_timeout=5, application_name="purposegate feed"
@@ -33,6 +35,7 @@ class PostgresSession(Session):
         """See `Session`."""
         cursor = self._connection.cursor(name=f"purposegate_{next(_NUMBERS)}")
         cursor.itersize = ROWS_AT_ONCE
+        self._cursors.append(cursor)
         try:
             cursor.execute(select.encode())
         except psycopg.Error as error:
@@ -51,4 +54,7 @@ class PostgresSession(Session):
 
     def close(self) -> None:
         """Let go."""
+        for cursor in self._cursors:
+            with suppress(psycopg.Error):  # one of a query that failed is gone already
+                cursor.close()
         self._connection.close()
