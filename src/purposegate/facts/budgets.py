@@ -95,7 +95,6 @@ class Budget:
         self._sight = SIGHTS[lookup.action]
         self._is_search = lookup.action is Action.SEARCH
         self._partial = self._is_search and fishing.is_partial(lookup.criteria, bands.patterns)
-        self._reason = fishing.reason_key(lookup.declaration.reason)
         self.lookups = self._daily("lookups")
         self.searches = self._daily("searches")
         self.opens = self._daily("opens")
@@ -168,9 +167,10 @@ class Budget:
             yield self._distinct("door", f"{spell}:{key}", record.kind)
 
     def _reasons(self, record: RecordRef) -> Iterator[Distinct]:
-        if self._reason:
+        said = fishing.reason_key(self._lookup.declaration.reason)
+        if said:
             spell = _spell(self._day, self._bands.patterns.same_reason_days)
-            yield self._distinct("reason", f"{spell}:{self._reason}", "/".join(record))
+            yield self._distinct("reason", f"{spell}:{said}", "/".join(record))
 
     def _distinct(self, what: str, of: str, member: str) -> Distinct:
         principal = self._lookup.principal.id

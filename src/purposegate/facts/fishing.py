@@ -5,6 +5,7 @@ Which counts these signs are added up in, and from which count a pattern holds, 
 
 import unicodedata
 from collections.abc import Mapping
+from functools import lru_cache
 from hashlib import sha256
 
 from purposegate.facts.bands import Patterns
@@ -41,10 +42,12 @@ def _is_whole(name: str, text: str, patterns: Patterns) -> bool:
     return len(telling) >= (WHOLE_NAME if name == FREE_TEXT else 1)
 
 
+@lru_cache(maxsize=256)
 def reason_key(reason: str) -> str:
     """What a reason's words are counted under: 128 bits of SHA-256, hex; empty where it has no words.
 
     Case, punctuation and whatever holds a digit are left out: the same sentence with another case number is the same sentence.
+    Kept for a moment, since each row of a lookup asks again.
     """
     chunks = unicodedata.normalize("NFKC", reason).casefold().split()
     bare = ("".join(filter(_is_letter, chunk)) for chunk in chunks if not any(map(str.isdigit, chunk)))

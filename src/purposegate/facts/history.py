@@ -13,7 +13,6 @@ in flight: about 300 bytes a key.
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -23,24 +22,41 @@ Count = Callable[[Sequence[CountKey]], Awaitable[Sequence[Counted]]]
 """Reads durable counts, each key's two numbers as of one moment. Raises `LedgerOutage`."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Tally:
-    durable: int
-    elsewhere: int
-    """Of `durable`, what other workers had counted when it was read."""
+    """One key's count while somebody waits for it or has it in flight."""
+
+    waiting: int = 0
     in_flight: int = 0
+    durable: int = -1
+    """-1 until it is read."""
+    elsewhere: int = 0
+    """Of `durable`, what other workers had counted when it was read."""
     heard: int = 0
     """What they have counted since."""
+
+    def hear(self, counted: Counted) -> None:
+        """Take the first reading, or learn what others have counted since: a tally that stays must not grow deaf.
+
+        A later reading may be older than the tally, which knows of every entry of this gate since its own: it stands from
+        the first reading awaited to the last place settled. So only what others counted is taken from a later one.
+        """
+        if self.durable < 0:
+            self.durable, self.elsewhere = counted
+        else:
+            self.heard = max(self.heard, counted.elsewhere - self.elsewhere)
 
 
 class Reserved:
     """Places taken before a decision. Settle it always; one that is dropped unsettled gives its places back."""
 
-    def __init__(self, history: "History", keys: Sequence[CountKey], seen: Mapping[CountKey, int]) -> None:
+    def __init__(
+        self, history: "History", tallies: Mapping[CountKey, _Tally], seen: Mapping[CountKey, int]
+    ) -> None:
         self._history = history
-        self._keys = keys
+        self._tallies = tallies
         self._seen = seen
-        self._ordinals = history.take(keys)
+        self._ordinals = history.take(tallies)
         self._loop = asyncio.get_running_loop()
         self._is_settled = False
 
@@ -58,13 +74,16 @@ class Reserved:
         """End the reservation. `counted` are the keys that the durable entry raised. Idempotent."""
         if not self._is_settled:
             self._is_settled = True
-            self._history.give_back(self._keys, counted)
+            self._history.give_back(self._tallies, counted)
 
     def __del__(self) -> None:
         # The last net under a task cancelled between reserving and settling; never the way to end a reservation.
         # The collector may run in any thread, so the loop that owns the counts is told rather than raced.
         if not getattr(self, "_is_settled", True) and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._history.abandon, self._keys)
+            # Without knowing whether the ledger counted them: as though it had, until it is asked again, which is once
+            # nothing is in flight. Too strict meanwhile, never too lax.
+            tallies = self._tallies
+            self._loop.call_soon_threadsafe(self._history.give_back, tallies, tallies.keys())
 
 
 class History:
@@ -73,72 +92,48 @@ class History:
     def __init__(self, count: Count) -> None:
         self._count = count
         self._tallies: dict[CountKey, _Tally] = {}
-        self._wanted: Counter[CountKey] = Counter()
 
     async def reserve(self, keys: Collection[CountKey], look: Sequence[CountKey] = ()) -> Reserved:
         """Reserve one place under each key, and look at others; a key given twice is one place. Raises `LedgerOutage`.
 
         Cancelled while it waits, it has reserved nothing.
         """
-        asked = tuple(dict.fromkeys(keys))
-        for key in asked:  # what is waited for does not leave memory before it was used
-            self._wanted[key] += 1
+        wanted = {key: self._want(key) for key in dict.fromkeys(keys)}
         try:
-            counted = await self._count((*asked, *look)) if asked or look else ()
-            for key, found in zip(asked, counted, strict=False):  # what was only looked at comes after
-                self._hear(key, found)
-            seen = {key: found.total for key, found in zip(look, counted[len(asked) :], strict=True)}
-            return Reserved(self, asked, seen)
+            counted = await self._count((*wanted, *look)) if wanted or look else ()
+            for tally, found in zip(wanted.values(), counted, strict=False):  # what is looked at comes after
+                tally.hear(found)
+            seen = {key: found.total for key, found in zip(look, counted[len(wanted) :], strict=True)}
+            return Reserved(self, wanted, seen)
         finally:
-            for key in asked:
-                self._wanted[key] -= 1
-                self._rest(key)
+            for key, tally in wanted.items():
+                tally.waiting -= 1
+                self._rest(key, tally)
 
-    def _hear(self, key: CountKey, counted: Counted) -> None:
-        """Begin a tally, or learn what others have counted since: one that stays in flight must not grow deaf.
-
-        The reading may be older than the tally: of this gate's own entries a tally that stands knows more, and it stands
-        from the first reading awaited to the last place settled. So only what others counted is taken from a later one.
-        """
+    def _want(self, key: CountKey) -> _Tally:
+        """The key's tally; what is waited for does not leave memory before it was used."""
         tally = self._tallies.get(key)
         if tally is None:
-            self._tallies[key] = _Tally(counted.total, counted.elsewhere)
-        else:
-            tally.heard = max(tally.heard, counted.elsewhere - tally.elsewhere)
+            tally = self._tallies[key] = _Tally()
+        tally.waiting += 1
+        return tally
 
-    def take(self, keys: Sequence[CountKey]) -> dict[CountKey, int]:
+    def take(self, tallies: Mapping[CountKey, _Tally]) -> dict[CountKey, int]:
         """Raise what is in flight by one each; the ordinals. For `Reserved` alone."""
         ordinals = {}
-        for key in keys:
-            tally = self._tallies[key]
+        for key, tally in tallies.items():
             tally.in_flight += 1
             ordinals[key] = tally.durable + tally.heard + tally.in_flight
         return ordinals
 
-    def give_back(self, keys: Sequence[CountKey], counted: Collection[CountKey]) -> None:
+    def give_back(self, tallies: Mapping[CountKey, _Tally], counted: Collection[CountKey]) -> None:
         """Turn what is in flight into durable counts where the entry raised them. For `Reserved` alone."""
-        for key in keys:
-            tally = self._tallies[key]
+        for key, tally in tallies.items():
             tally.in_flight -= 1
             tally.durable += key in counted
-            self._rest(key)
+            self._rest(key, tally)
 
-    def abandon(self, keys: Sequence[CountKey]) -> None:
-        """Give places back without knowing whether the ledger counted them. For `Reserved` alone.
-
-        Counted until the ledger is asked again, which is once nothing is in flight: too strict meanwhile, never too lax.
-        """
-        for key in keys:
-            tally = self._tallies[key]
-            tally.in_flight -= 1
-            tally.durable += 1
-            self._rest(key)
-
-    def _rest(self, key: CountKey) -> None:
+    def _rest(self, key: CountKey, tally: _Tally) -> None:
         """Let a tally leave memory, but only with nothing in flight: what is in flight is nowhere else."""
-        if self._wanted[key]:
-            return
-        del self._wanted[key]
-        tally = self._tallies.get(key)
-        if tally is not None and not tally.in_flight:
+        if not tally.waiting and not tally.in_flight:
             del self._tallies[key]

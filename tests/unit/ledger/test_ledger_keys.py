@@ -1,3 +1,4 @@
+import hmac
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,24 @@ def test_private_file_survives_a_draft_left_behind(tmp_path: Path) -> None:
     write_private(tmp_path / "keys", "text")
 
     assert "text" == (tmp_path / "keys").read_text()
+
+
+@given(st.binary(min_size=32, max_size=32), st.lists(st.text(), max_size=6))
+def test_terms_are_hmacs(index: bytes, parts: list[str]) -> None:
+    """HMAC-SHA256 under the index key, over the parts, each after its length: as the standard library has it."""
+    named = [b"count", *(part.encode("utf-8", "surrogatepass") for part in parts)]
+    message = b"".join(len(part).to_bytes(4, "big") + part for part in named)
+    ring = KeyRing(index, {1: bytes(32)})
+
+    assert hmac.digest(index, message, "sha256")[:16] == ring.term("count", parts)
+
+
+def test_work_is_part_of_a_token() -> None:
+    """A key since some work is another counter; one without keeps the token that it always had."""
+    since = sight(1)._replace(since="2026-11-20T09:00:00+00:00")
+
+    assert RING.token(sight(1)) != RING.token(since)
+    assert RING.term("count", ("pc-42", "view", "person", "rec-1")) == RING.token(sight(1))
 
 
 def test_same_key_same_token() -> None:
