@@ -160,9 +160,11 @@ class ForceFacts:
         sources = ["directory", "duty", *(["references", "assignments"] if declaration.ref else [])]
         if not stale_ok:
             snapshot.check_age(self._bands, lookup.at, *sources)
+        as_of = snapshot.oldest(*sources)
         ref_state = snapshot.ref_state(declaration.ref, lookup.principal.id, lookup.at)
         if ref_state == "open":
-            walk, _ = await self._walk(snapshot, lookup, stale_ok=stale_ok)
+            walk, linked = await self._walk(snapshot, lookup, stale_ok=stale_ok)
+            as_of = min(as_of, linked)
             ref_state = await self._standing(walk, snapshot.reference(declaration.ref), stale_ok=stale_ok)
         principal = lookup.principal.id
         member = snapshot.directory.member(principal)
@@ -176,7 +178,7 @@ class ForceFacts:
             tenure=tenure,
             on_duty=snapshot.is_on_duty(principal, lookup.at),
             ref_state=ref_state,
-            as_of=snapshot.oldest(*sources),
+            as_of=as_of,
             numbers=numbers,
             challenge=challenge,
             vetting=_validity(member.vetting_expires if member else None, today),

@@ -1,8 +1,10 @@
 """What links say about a lookup: the force's files and any source of links, searched as one, once for each lookup."""
 
+import logging
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from time import monotonic
 
 from purposegate.conflicts.dates import Interval
 from purposegate.errors import FactsOutage
@@ -11,6 +13,9 @@ from purposegate.facts.links import LinkSource, LinkStore, record_node
 from purposegate.facts.links_search import Explained, Walk
 from purposegate.model import Lookup, RecordRef
 from purposegate.reasons import Reason
+from purposegate.throttle import MinuteTally
+
+LOG = logging.getLogger("purposegate")
 
 WALKS_KEPT = 256
 """Searches kept while their lookups are under way, so that what one stage has read the next does not ask for again."""
@@ -28,6 +33,7 @@ class Involvement:
         self.explanations = explanations
         self.sources = tuple(sources)
         self._max_age = max_age
+        self._crowds = MinuteTally(clock=monotonic)
         self._walks: OrderedDict[tuple[str, datetime, str], tuple[Stores, Walk]] = OrderedDict()
 
     async def stores(self, lookup: Lookup, files: LinkStore, *, stale_ok: bool) -> Stores:
@@ -65,7 +71,7 @@ class Involvement:
     ) -> tuple[Explained, ...]:
         """What explains each record, in order. Raises `FactsOutage`; with `stale_ok` nothing is explained then."""
         try:
-            return await walk.explain(
+            found = await walk.explain(
                 [record_node(record) for record in records],
                 ref=lookup.declaration.ref,
                 grace=lookup.grace_s,
@@ -74,6 +80,9 @@ class Involvement:
             if not stale_ok:
                 raise
             return (Explained(),) * len(records)
+        if walk.is_crowded and (count := self._crowds.add("")):
+            LOG.warning("the links of %d lookup(s) branch beyond the bound, and explain nothing there", count)
+        return found
 
     async def through_reference(self, walk: Walk, lookup: Lookup, records: Sequence[RecordRef]) -> bool:
         """Whether a path that holds now leads to each record through the reference declared. Raises `FactsOutage`."""
