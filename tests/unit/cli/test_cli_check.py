@@ -56,7 +56,7 @@ class Slip(NamedTuple):
 RESPOND = """expr: '"respond" in R.attr.purpose_family'"""
 SELF = """expr: R.attr.conflict == "self\""""
 EXPORT = """expr: R.attr.recipient == "named\""""
-STOP = """{"reason": "stop-check", "obligations": ["flag"], "accepts": V.accepted_by_default}"""
+STOP = """{"reason": "stop-check", "obligations": V.owed, "accepts": V.accepted_by_default}"""
 
 SLIPS = {
     "an unknown purpose family": Slip(
