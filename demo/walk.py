@@ -90,7 +90,7 @@ def steps(both: People, cast: Cast) -> Iterator[Step]:
     yield Step(title="junk reason", path=page(cast.suspect),
                declared=declare("investigate.crime", "CR/1042/26", "asdf asdf"), status=400,
                problem="reason-poor", by=MAYA)  # fmt: skip
-    yield Step(title="a case of somebody else", path=page(cast.suspect), declared=declare("investigate.crime", "CR/2200/26"),
+    yield Step(title="a case that is not on file", path=page(cast.suspect), declared=declare("investigate.crime", "CR/4711/26"),
                status=403, problem="refused", by=MAYA)  # fmt: skip
     yield Step(title="a case closed weeks ago", path=page(cast.suspect), declared=declare("investigate.crime", "CR/917/25"),
                status=403, problem="refused", by=MAYA)  # fmt: skip
@@ -115,9 +115,9 @@ def steps(both: People, cast: Cast) -> Iterator[Step]:
                problem="route-forbidden", by=MAYA)  # fmt: skip
     yield Step(title="an unmapped door", path="/people/person/-/insert", declared=mine, status=403,
                problem="route", by=MAYA)  # fmt: skip
-    yield Step(title="seven views, no stated tie to the case", path=page(cast.curiosity),
-               declared=declare("prosecute.casefile", "CR/1042/26", FULL), status=200, times=7, by=OWEN)  # fmt: skip
-    yield Step(title="the eighth view of that record", path=page(cast.curiosity),
+    yield Step(title="three views that nothing explains", path=page(cast.curiosity),
+               declared=declare("prosecute.casefile", "CR/1042/26", FULL), status=200, times=3, by=OWEN)  # fmt: skip
+    yield Step(title="the fourth view of that record", path=page(cast.curiosity),
                declared=declare("prosecute.casefile", "CR/1042/26", FULL), status=403, problem="refused", by=OWEN)  # fmt: skip
     yield Step(title="off duty, no incident of hers", path=page(cast.missing),
                declared=declare("respond.missing", "INC/9999/26", "Missing teenager last seen at the bus station"),
