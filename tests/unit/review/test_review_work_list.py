@@ -71,7 +71,12 @@ def append(path: Path, *entries: Entry) -> None:
 def path(tmp_path: Path) -> Path:
     """E1 keeps opening Ann's record, once refused before the answer; E2 opens a sibling's; E3 does nothing that is flagged."""
     path = tmp_path / "l.db"
-    refused = {"released": False, "subjects": [], "reasons": ["policy-refused"], "obligations": []}
+    refused: dict[str, Any] = {
+        "released": False,
+        "subjects": [],
+        "reasons": ["policy-refused"],
+        "obligations": [],
+    }
     append(
         path,
         lookup(1),
