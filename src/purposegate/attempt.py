@@ -222,6 +222,9 @@ class Attempt:
                 "facts_as_of": lookup_facts.as_of.isoformat(),
                 "numbers": dict(lookup_facts.numbers),
             }
+            fields |= evidence.reason_fields(
+                self.declaration, self.purpose, lookup_facts, [*self.kept, *self.withheld]
+            )
         fields |= evidence.approval_fields(self.approvals.values(), self.barred)
         fields |= evidence.originator_fields(self.originator, confirmed=self.originator_confirmed)
         if self.overridden is not None:

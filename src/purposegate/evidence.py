@@ -20,6 +20,7 @@ from purposegate.model import (
     Declaration,
     Declared,
     Identity,
+    LookupFacts,
     Login,
     Outcome,
     Principal,
@@ -30,6 +31,8 @@ from purposegate.model import (
 from purposegate.protocols import Purpose
 from purposegate.reasons import Reason
 
+SAME_REASON = "same-reason"
+"""The pattern of a reason whose words were given for many records."""
 MAX_TARGET_BYTES = 2048
 MAX_DECLARED_BYTES = 8192
 MAX_METHOD_CHARS = 32
@@ -91,6 +94,17 @@ def made_fields(made: Declared | None, login: Login) -> dict[str, Any]:
     if login.authorization_details is None:
         return {}
     return {"granted_as_sent": json.dumps(login.authorization_details)[:MAX_DECLARED_BYTES]}
+
+
+def reason_fields(
+    declaration: Declaration | None, purpose: Purpose | None, facts: LookupFacts, judged: Iterable[Judged]
+) -> dict[str, Any]:
+    """What stands against the reason given, in sentences; an empty list where nothing does."""
+    if declaration is None or purpose is None:
+        return {}
+    is_recycled = any(SAME_REASON in one.standing.patterns for one in judged)
+    against = purpose.judge_reason(declaration.reason, ref_state=facts.ref_state, is_recycled=is_recycled)
+    return {"reason_judged": [list(one) for one in against]}
 
 
 OPERATIONS: Mapping[Action, str] = MappingProxyType(

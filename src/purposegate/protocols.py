@@ -375,6 +375,10 @@ class Purpose(Protocol):
         """Whether the reason meets the purpose's demand for a justification (`justify`)."""
         ...
 
+    def judge_reason(self, reason: str, *, ref_state: str, is_recycled: bool) -> tuple[tuple[str, str], ...]:
+        """All that stands against a reason, each as a word and one sentence, for whoever reads the entry."""
+        ...
+
     @property
     def notice_digest(self) -> str:
         """What stands for the notice's exact text in declarations and entries."""

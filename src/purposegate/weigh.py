@@ -11,7 +11,7 @@ from functools import partial
 from purposegate.approving import with_approval
 from purposegate.attempt import Attempt
 from purposegate.errors import Outage
-from purposegate.evidence import Judged
+from purposegate.evidence import SAME_REASON, Judged
 from purposegate.judge import SELF, judge
 from purposegate.model import (
     Action,
@@ -33,7 +33,6 @@ from purposegate.telemetry import SPAN_DECIDE, SPAN_FACTS, span
 LOG = logging.getLogger("purposegate")
 
 DRAWN = "drawn"
-SAME_REASON = "same-reason"
 
 ABSENT = frozenset(
     {

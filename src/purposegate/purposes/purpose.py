@@ -91,6 +91,22 @@ class CataloguePurpose:
         """Whether the reason meets the purpose's demand for a justification (`justify`)."""
         return self.justify_words > 0 and self._reason_fault(reason, self.justify_words) is None
 
+    def judge_reason(self, reason: str, *, ref_state: str, is_recycled: bool) -> tuple[tuple[str, str], ...]:
+        """All that stands against a reason, each as a word and one sentence, for whoever reads the entry. Never raises.
+
+        `not-full` is a reason that will do and meets no demand to justify; its sentence says what it lacks for that.
+        """
+        found = [one for one in (self._reason_fault(reason, self.reason_words),) if reason and one]
+        if is_recycled:
+            found.append(Fault.RECYCLED)
+        if ref_state == "unknown":
+            found.append(Fault.NO_SUCH_REFERENCE)
+        said = [(one.value, one.sentence) for one in found]
+        lacks = self._reason_fault(reason, self.justify_words) if reason and self.justify_words else None
+        if lacks and lacks not in found:
+            said.append(("not-full", lacks.sentence))
+        return tuple(said)
+
     def _reason_fault(self, reason: str, words: int) -> Fault | None:
         return fault(reason, words=words, hollow=self.hollow, label=self.label)
 

@@ -57,7 +57,10 @@ _UNSPACED = frozenset({"CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "M
 
 
 class Fault(StrEnum):
-    """What is wrong with a reason; the sentence says what to write instead."""
+    """What is wrong with a reason; the sentence says what to write instead.
+
+    The text alone shows all but the last two, which the force's facts show.
+    """
 
     EMPTY = "empty"
     MASH = "mash"
@@ -66,6 +69,8 @@ class Fault(StrEnum):
     ONLY_LABEL = "only-label"
     HOLLOW = "hollow"
     FEW_WORDS = "few-words"
+    RECYCLED = "recycled"
+    NO_SUCH_REFERENCE = "no-such-reference"
 
     @property
     def sentence(self) -> str:
@@ -82,6 +87,8 @@ _SENTENCES = {
     Fault.ONLY_LABEL: f"Beside the purpose's name, write {_WHY}",
     Fault.HOLLOW: "These words fit any lookup; name what happened and what you need this record for.",
     Fault.FEW_WORDS: f"Say a little more: what happened, {_WHY}",
+    Fault.RECYCLED: "These words were given for many other records; write what is different about this one.",
+    Fault.NO_SUCH_REFERENCE: "The force knows no such reference; check its number, or name the one that this is for.",
 }
 
 

@@ -105,6 +105,10 @@ class Testing:
     def breaks_glass(self, principal: Principal) -> bool:
         return False
 
+    def judge_reason(self, reason: str, *, ref_state: str, is_recycled: bool) -> tuple[tuple[str, str], ...]:
+        """Nothing stands against a reason."""
+        return ()
+
     def reason_is_full(self, reason: str) -> bool:
         return True
 

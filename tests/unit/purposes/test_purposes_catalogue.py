@@ -199,6 +199,28 @@ def test_a_full_reason_says_more() -> None:
     assert (False, True) == (purpose.reason_is_full(GOOD_REASON), purpose.reason_is_full(FULL_REASON))
 
 
+def test_all_that_stands_against_a_reason_is_said_in_sentences() -> None:
+    """The words used for many others, a reference that nobody knows, and what a full reason would need."""
+    purpose = CATALOGUE.purposes["investigate.crime"]
+    good = purpose.judge_reason(GOOD_REASON, ref_state="unknown", is_recycled=True)
+    full = purpose.judge_reason(FULL_REASON, ref_state="open", is_recycled=False)
+    poor = purpose.judge_reason("Mickey Mouse", ref_state="assigned", is_recycled=False)
+
+    assert ["recycled", "no-such-reference", "not-full"] == [word for word, _ in good]
+    assert ((), ["few-words"]) == (full, [word for word, _ in poor])
+    assert all(sentence.endswith(".") and ". " not in sentence for _, sentence in (*good, *poor))
+
+
+def test_no_reason_has_nothing_against_it() -> None:
+    """Where none was asked for and none given, there is nothing to judge; a reference unknown is still said."""
+    purpose = CATALOGUE.purposes["train.test"]
+
+    assert () == purpose.judge_reason("", ref_state="none", is_recycled=False)
+    assert ["no-such-reference"] == [
+        word for word, _ in purpose.judge_reason("", ref_state="unknown", is_recycled=False)
+    ]
+
+
 def test_no_reason_is_full_where_none_can_be() -> None:
     """A purpose without `justify` meets no demand for a justification: silence refuses."""
     assert False is CATALOGUE.purposes["train.test"].reason_is_full(FULL_REASON)
