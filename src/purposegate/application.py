@@ -51,6 +51,8 @@ from purposegate.step_up import StepUp
 
 LOG = logging.getLogger("purposegate")
 MIB = 1024 * 1024
+REVIEWS_KEPT = timedelta(days=400)
+"""How long what lapsed stays beside the ledger, which keeps the entries themselves as retention says."""
 POLICY_FILES = ("purposes.yaml", "records.yaml", "conflicts.yaml", "facts.yaml")
 
 
@@ -279,6 +281,7 @@ def _open_docket(
     if location.key_file is None:
         raise SettingsError(f"{location}: name its key file: ledger.key_file")
     store = open_store(location)
+    store.prune(int((clock() - REVIEWS_KEPT).timestamp()))
     return Docket(store, Sealing(keys.load(location.key_file)), ledger, clock=clock), store
 
 
