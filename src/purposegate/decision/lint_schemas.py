@@ -40,11 +40,18 @@ def _schema(sheet: Sheet, side: str, files: Mapping[str, bytes]) -> Required | s
         return f"want a schema of an object in {name}"
     properties = schema.get("properties")
     enums = {
-        key: frozenset(map(str, value["enum"]))
+        key: frozenset(map(str, words))
         for key, value in (properties if isinstance(properties, dict) else {}).items()
-        if isinstance(value, dict) and isinstance(value.get("enum"), list)
+        if isinstance(words := _closed(value), list)
     }
     return Required(name, frozenset(map(str, schema.get("required", []))), enums)
+
+
+def _closed(value: Any) -> Any:
+    """The closed list of words of a property, or of the items of a list."""
+    items = value.get("items") if isinstance(value, dict) else None
+    one = items if isinstance(items, dict) else value
+    return one.get("enum") if isinstance(one, dict) else None
 
 
 def _with_imports(sheet: Sheet, sheets: Sequence[Sheet]) -> list[Sheet]:
@@ -66,7 +73,7 @@ def _compared(expression: Expression) -> Iterator[tuple[tuple[str, ...], tuple[s
         following = [token.text for token in stream[path.end : path.end + 2]]
         if following[:1] in (["=="], ["!="]) and path.end + 1 < len(stream):
             word = stream[path.end + 1]
-        elif path.start >= 2 and stream[path.start - 1].text in {"==", "!="}:  # noqa: PLR2004 - sign and word before
+        elif path.start >= 2 and stream[path.start - 1].text in {"==", "!=", "in"}:  # noqa: PLR2004 - sign and word before
             word = stream[path.start - 2]
         elif following == ["in", "["]:
             yield path.parts, tuple(_listed(stream[path.end + 2 :]))

@@ -17,7 +17,13 @@ SCHEMAS = {"principalSchema": {"ref": "cerbos:///p.json"}, "resourceSchema": {"r
 FILES = {
     "_schemas/p.json": json.dumps({"required": sorted(PRINCIPAL_ATTRS)}),
     "_schemas/r.json": json.dumps(
-        {"required": sorted(RECORD_ATTRS), "properties": {"ref_state": {"enum": ["open", "closed"]}}}
+        {
+            "required": sorted(RECORD_ATTRS),
+            "properties": {
+                "ref_state": {"enum": ["open", "closed"]},
+                "patterns": {"type": "array", "items": {"enum": ["many-doors"]}},
+            },
+        }
     ),
 }
 
@@ -48,6 +54,7 @@ def told(tmp_path: Path, *rules: dict[str, Any], **more: Any) -> list[str]:
         '"now()" == R.attr.purpose // now()',
         'R.attr.ref_state == "open"',
         'R.attr.purpose == "opened"',
+        '"many-doors" in R.attr.patterns && "x" in R.attr.purpose_family',
     ],
 )
 def test_what_may_be_read_passes(tmp_path: Path, expression: str) -> None:
@@ -87,6 +94,7 @@ def test_what_may_be_read_passes(tmp_path: Path, expression: str) -> None:
         ('R.attr.ref_state == "opened"', "never that word"),
         ('"opened" != R.attr.ref_state', "never that word"),
         ('R.attr.ref_state in ["open", "opened"]', "never that word"),
+        ('"many-dors" in R.attr.patterns', "never that word"),
         ("R.attr.purpose == `x`", "a CEL expression"),
     ],
 )
