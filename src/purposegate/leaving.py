@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
+from purposegate import evidence
 from purposegate.afterwards import owed, unsent
 from purposegate.attempt import Attempt
-from purposegate.errors import LedgerOutage, Outage
+from purposegate.errors import EntryUnfit, LedgerOutage, Outage
 from purposegate.exchange import Pass, Reply
 from purposegate.model import CountKey, Entry, EntryKind, Mode
 from purposegate.parts import Parts, bare_entry
@@ -50,7 +51,10 @@ class Exit:
             if count := self._outages.add(type(outage).__name__):
                 said = "the ledger could not append: nothing is released (%d since last said)"
                 LOG.error(said, count, exc_info=outage)  # noqa: TRY400
-            return refused(attempt, outage.reason)
+            reply = refused(attempt, outage.reason)
+            if isinstance(outage, EntryUnfit):
+                await self._say_unfit(parts, attempt, outage)
+            return reply
         finally:
             attempt.settle(counted)
         if attempt.reasons and attempt.family is not Family.OUTAGE and not monitored:
@@ -63,6 +67,23 @@ class Exit:
             return Pass.ORIGINAL
         headers = reply.headers if receipt is None else (*reply.headers, (b"purposegate-receipt", receipt))
         return Reply(status=reply.status, headers=headers, body=reply.body)
+
+    async def _say_unfit(self, parts: Parts, attempt: Attempt, unfit: EntryUnfit) -> None:
+        """Record in few words a lookup whose own entry does not fit: who asked for something too large is told all the same."""
+        fields = {
+            **evidence.principal_fields(attempt.principal),
+            "reasons": [reason.value for reason in attempt.reasons],
+            "route": attempt.match.route if attempt.match else "",
+            "detail": str(unfit),
+            "status": unfit.reason.wording.status,
+        }
+        entry = Entry(
+            kind=EntryKind.OUTAGE, lookup_id=attempt.id, at=attempt.at, released=False, fields=fields
+        )
+        try:
+            await parts.ledger.append(entry)
+        except LedgerOutage as outage:
+            LOG.error("lookup %s: refused, and not recorded: %s", attempt.id, outage)  # noqa: TRY400
 
     async def append(self, parts: Parts, attempt: Attempt, entry: Entry) -> bytes | None:
         """Append; the receipt header, or None where monitor mode is set to pass while the ledger is down.

@@ -89,6 +89,22 @@ async def test_nothing_is_refused_without_an_entry(world: World, parts: Parts, d
     assert (503, "/.purposegate/problems/outage") == (answer.status_code, answer.json()["type"])
 
 
+async def test_a_lookup_too_large_for_its_entry_is_recorded_in_few_words(
+    world: World, parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Law 1: an answer whose entry does not fit is an outage, and its entry still says who asked and why nothing came."""
+    row = world.both.records[world.cast.suspect]
+    gated = behind(world, HostileApp(row_page(row)), parts)
+    monkeypatch.setattr("purposegate.ledger.entry.MAX_PAYLOAD_BYTES", 900)
+    answer = await gated.ask(world.path(world.cast.suspect))
+    (entry,) = gated.entries
+
+    assert (503, False) == (answer.status_code, row["surname"] in answer.text)
+    assert (EntryKind.OUTAGE, "T1001", False) == (entry.kind, entry.fields["principal"], entry.released)
+    assert [Reason.LEDGER_UNAVAILABLE.value] == entry.fields["reasons"]
+    assert "at most 900 fit" in entry.fields["detail"]
+
+
 async def test_strangers_are_counted_and_leave_one_entry_a_minute(gated: Gated) -> None:
     """Law 1: requests without identity cannot fill the disk."""
     answers = [await gated.ask("/people/person.json", who="") for _ in range(20)]
