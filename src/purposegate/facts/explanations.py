@@ -152,6 +152,13 @@ class Explanations:
         """The signed relations by which the principal may be known to work on this node."""
         return self._work[is_reference(name)]
 
+    def lasting(self, relation: str, name: str) -> int:
+        """For how many seconds after its end the principal's own link to this node counts, in the path most patient with it."""
+        firsts = (template.hops[0] for template in self.templates)
+        return max(
+            (hop.within for hop in firsts if hop.relation == relation and hop.leads_to(name)), default=0
+        )
+
     @cached_property
     def _work(self) -> tuple[Sequence[str], Sequence[str]]:
         written = {f">{relation}" for relation in self.updated}

@@ -135,7 +135,11 @@ class Walk:
         await self._read_work((name,))
         assigned = {f">{relation}" for relation in self._explanations.assigned}
         held = [edge for edge in self._work[name] if edge.relation in assigned and edge.start <= self._at]
-        if any(self._at < edge.end or self._is_reopened(edge, (name,)) for edge in held):
+        lasting = self._explanations.lasting
+        if any(
+            self._at < edge.end + lasting(edge.relation, name) or self._is_reopened(edge, (name,))
+            for edge in held
+        ):
             return "assigned"
         return "ended" if held else ""
 
