@@ -79,6 +79,8 @@ def test_an_alias_of_a_relation_becomes_its_name(tmp_path: Path) -> None:
         ({"addresses": "1|a|b|c|d|e|f|g"}, ["addresses"]),
         ({"addresses": "1|High St||||2015-01-01|2014-01-01"}, ["addresses"]),
         ({"records": "77"}, ["records"]),
+        ({"records": "staff: e1"}, ["records"]),
+        ({"review": "next year"}, ["review"]),
         ({"records": "person:"}, ["records"]),
         ({"valid_from": "2027-01-01"}, ["valid_from"]),
         ({"known_from": "2026-11-21"}, ["known_from"]),
@@ -129,6 +131,46 @@ def test_a_tie_counts_for_a_while_after_its_end(tmp_path: Path) -> None:
     last = date(2024, 1, 31) + timedelta(days=friend.counts_after_end_days)
 
     assert (True, False) == (entry.counts(friend, last), entry.counts(friend, last + timedelta(days=1)))
+
+
+def _parent(number: int, child: str, parent: str, relation: str = "parent") -> Cells:
+    return {
+        **BROTHER,
+        "id": f"p{number}",
+        "principal": child,
+        "relation": relation,
+        "records": f"staff:{parent}",
+    }
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ([_parent(1, "E1", "E2"), _parent(2, "E2", "E1")], [4]),
+        ([_parent(1, "E1", "E2"), _parent(2, "e1", "E2", "child")], [4]),
+        ([_parent(1, "E1", "E2"), _parent(2, "E2", "E3"), _parent(3, "E3", " e1")], [5]),
+        ([_parent(1, "E1", "E2"), _parent(2, "E2", "E1", "child")], []),
+        ([_parent(1, "E1", "E2"), _parent(2, "E1", "E3"), _parent(3, "E2", "E3")], []),
+        ([_parent(1, "E1", "E2", "sibling"), _parent(2, "E2", "E1", "sibling")], []),
+        (
+            [_parent(1, "E1", "E2"), _parent(2, "E2", "E1"), _parent(3, "E5", "E6"), _parent(4, "E6", "E5")],
+            [4, 6],
+        ),
+    ],
+)
+def test_nobody_is_their_own_ancestor(tmp_path: Path, rows: list[Cells], expected: list[int]) -> None:
+    """A circle of parents is a wrong staff id somewhere: the line that closes it is named, also where it is read backwards."""
+    if not expected:
+        assert _read(tmp_path, *rows).entries_of("E1")
+    else:
+        assert [(line, "relation") for line in expected] == _faults(tmp_path, *rows)
+
+
+def test_an_entry_says_when_it_is_to_be_reviewed(tmp_path: Path) -> None:
+    """A column that may be left out: older exports have none."""
+    assert date(2027, 1, 1) == _entry(tmp_path, review="2027-01-01").review
+    file = write(tmp_path / "old.csv", [name for name in REGISTER if name != "review"], [BROTHER])
+    assert read_register(file, RULES, now=NOW, zone=LONDON).entries_of("E1")[0].review is None
 
 
 @pytest.mark.parametrize(

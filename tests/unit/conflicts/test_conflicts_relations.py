@@ -98,6 +98,11 @@ def test_self_does_nothing_but_refuse() -> None:
         (lambda c: c["matching"]["birth"].pop("slip"), ["matching.birth"]),
         (lambda c: c["matching"]["birth"].update(slip=float("nan")), ["matching.birth.slip"]),
         (lambda c: c["neighbours"].update(numbers_within=-1), ["neighbours.numbers_within"]),
+        (lambda c: c["compose"].update(depth=9), ["compose.depth"]),
+        (lambda c: c["compose"]["steps"]["partner"].update(cousin="in_law"), ["compose.steps.partner.cousin"]),
+        (lambda c: c["compose"]["steps"]["partner"].update(friend="pal"), ["compose.steps.partner.friend"]),
+        (lambda c: c["compose"]["steps"]["partner"].update(partner="self"), ["compose.steps.partner.partner"]),
+        (lambda c: c["compose"]["steps"]["partner"].update(parent="friend"), ["compose.steps.partner.parent", "compose.steps.child.partner"]),
     ],
 )  # fmt: skip
 def test_a_fault_is_named_by_its_key(
