@@ -11,8 +11,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from purposegate.conflicts.dates import BEGINNING, FOREVER, Interval
+from purposegate.facts.links import Link as FedLink
+from purposegate.facts.links import node
+from purposegate.facts.links_reading import LinkFeed
+from purposegate.facts.links_sqlite import write_generation
 from purposegate.scenario.cast import Home, Person
-from purposegate.scenario.story import Link, Span, Story, Tie
+from purposegate.scenario.story import Link, Node, Span, Story, Tie
 
 EVERY = timedelta(hours=12)
 """Files are written at least this often, as nightly and noon exports are, so that none grows stale."""
@@ -33,6 +38,7 @@ class Feeds:
         self._folder = folder
         self._zone = zone
         self._said: dict[str, tuple[Rows, datetime]] = {}
+        self._linked: tuple[list[FedLink], datetime] | None = None
         self._next = story.start
 
     def write(self, now: datetime) -> bool:
@@ -47,8 +53,29 @@ class Feeds:
                 self._put(name, header, rows, now)
                 self._said[name] = (rows, now)
                 written = True
+        written = self._write_links(now) or written
         self._next = self._when(now)
         return written
+
+    def _write_links(self, now: datetime) -> bool:
+        """Everything that the other files do not say, as one generation of links."""
+        links = [link for link in self._story.links if not is_assignment(link) and _is_known(link.held, now)]
+        fed = [self._fed(link, now) for link in links]
+        if self._linked is not None and self._linked[0] == fed and now - self._linked[1] < EVERY:
+            return False
+        write_generation(self._folder / "links.db", LinkFeed(fed, now))
+        self._linked = (fed, now)
+        return True
+
+    def _fed(self, link: Link, now: datetime) -> FedLink:
+        end = link.held.end if link.held.end and link.held.end <= now else None
+        held = Interval(link.held.start or BEGINNING, end or FOREVER)
+        return FedLink(self._node(link.source), link.relation, self._node(link.target), held)
+
+    def _node(self, one: Node) -> str:
+        """A reference is known by its kind, such as a case; everything else by the kind that the link names."""
+        reference = self._story.references.get(one.id) if one.kind == "reference" else None
+        return node(reference.kind if reference else one.kind, one.id)
 
     def _when(self, now: datetime) -> datetime:
         """The next moment at which a file must be written."""
@@ -80,6 +107,8 @@ class Feeds:
                 left,
                 ";".join(one.person.phones),
                 ";".join(one.person.plates),
+                one.vetting,
+                one.training,
             )
 
     def register(self, now: datetime) -> Iterator[tuple[str, ...]]:
@@ -119,7 +148,10 @@ class Feeds:
 
 
 _FILES: Mapping[str, tuple[str, Callable[[Feeds, datetime], Iterable[tuple[str, ...]]]]] = {
-    "directory.csv": ("staff_id,names,born,homes,unit,joined,left,phones,plates", Feeds.directory),
+    "directory.csv": (
+        "staff_id,names,born,homes,unit,joined,left,phones,plates,vetting_expires,training_expires",
+        Feeds.directory,
+    ),
     "register.csv": (",".join(REGISTER_COLUMNS), Feeds.register),
     "references.csv": ("ref,kind,state,opened,closed", Feeds.references),
     "assignments.csv": ("ref,staff_id,from,to", Feeds.assignments),

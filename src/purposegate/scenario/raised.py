@@ -1,14 +1,10 @@
-"""Which rows of the work list an entry makes."""
+"""Which rows of the work list an entry makes: the review room's own answer."""
 
-from purposegate.model import Entry, EntryKind, Obligation
+from purposegate.model import Entry
+from purposegate.review.bodies import Body
+from purposegate.review.raised import Raised, raised
 
 
-def rows_of(entry: Entry) -> tuple[str, ...]:
-    """Why the entry stands on the work list, once for each row; empty where it does not."""
-    flagged = {
-        *entry.fields.get("obligations", ()),
-        *(one for row in entry.rows for one in row["obligations"]),
-    }
-    if entry.kind is EntryKind.REFUSAL or flagged & {one.value for one in Obligation}:
-        return tuple(entry.fields["reasons"]) or tuple(sorted(flagged))
-    return ()
+def rows_of(entry: Entry) -> tuple[Raised, ...]:
+    """The rows, the heaviest first; empty where nobody need look."""
+    return raised(Body.written(entry))

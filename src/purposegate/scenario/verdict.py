@@ -85,7 +85,8 @@ def _raised(counted: Sequence[Seen], played: Sequence[Seen], hits: Sequence[Hit]
     for one in counted:
         for entry in one.entries:
             for row in rows_of(entry):
-                yield Raised(number=one.asking.number, by=one.asking.number, why=row)
+                number = one.asking.number
+                yield Raised(number=number, by=number, why=f"work list: {', '.join(row.reasons)}")
     numbers = {entry.lookup_id: one.asking for one in counted for entry in one.entries}
     for hit in hits:
         if hit.lookup in numbers:

@@ -103,6 +103,7 @@ def _settings(story: Story, policies: Policies) -> dict[str, Any]:
             "assignments": "feeds/assignments.csv",
             "reference_records": "feeds/reference_records.csv",
             "duty": "feeds/duty.csv",
+            "links": {"file": "feeds/links.db"},
             # Nothing is read again by itself: the story's time, not the machine's, says when.
             "refresh_s": 86400,
         },
