@@ -23,7 +23,7 @@ async def open_references(
 
     `references` says when each one was open, by `reference_key`; one that it does not know always was. Raises `FactsOutage`.
     """
-    name, wanted = node(STAFF, staff_id), [f">{one}" for one in sorted(explanations.assigned)]
+    name, wanted = node(STAFF, staff_id), tuple(f">{one}" for one in sorted(explanations.assigned))
     now, found = seconds(at), dict[str, int]()
     for store in stores:
         edges = (await store.near([name], lambda _: wanted))[name]
