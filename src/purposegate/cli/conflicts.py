@@ -14,6 +14,7 @@ from purposegate.cli._conflicts_decide import confirm, reject
 from purposegate.cli._conflicts_force import newest, open_force, reading_declared
 from purposegate.cli._conflicts_import import import_feed, verify
 from purposegate.cli._conflicts_lookback import looking_back, print_hits
+from purposegate.cli._conflicts_raise import raise_hits
 from purposegate.cli._ledger_query import GIVEN, parse_time, reading_options
 from purposegate.conflicts.circle import seen
 from purposegate.conflicts.decisions import Decision
@@ -45,6 +46,8 @@ for command in (import_feed, verify, confirm, reject):
 def lookback(path: Path, form: str, *, again: bool, **asked: Any) -> None:
     """Match register entries against all past lookups: those new or changed since the last look back, unless --all.
 
+    What new entries find goes on the work list (`purposegate review list`), unless --since leaves a part out.
+
     Each hit stands on two clocks: before, during or after the tie; and before or after the force knew.
     """
     reading = reading_declared(asked)
@@ -57,6 +60,9 @@ def lookback(path: Path, form: str, *, again: bool, **asked: Any) -> None:
         request = {name: str(asked[name]) for name in ("ids", "principal", "since") if asked[name]}
         request |= {"lookback": f"{len(chosen)} entries", "register": force.register.digest}
         receipt = declare(force.location, force.reader.meta, reading, request)
+        if asked["since"] is None:
+            fresh = [hit for hit in hits if looking.sightings.is_new(hit.entry, model)]
+            raise_hits(force, fresh, reading)
         print_hits(hits, form)
         if asked["since"] is None:  # what was not looked at may not count as looked at
             looking.sightings.looked(chosen, model)

@@ -139,7 +139,8 @@ def _row(row: Any) -> _Seen | None:
 def _identity(written: Mapping[str, Any]) -> Identity:
     """An identity snapshot, as `evidence.identity_row` wrote it."""
     names = [one for one in _lists(written.get("names")) if len(one) == len(Name._fields)]
-    addresses = [one for one in _lists(written.get("addresses")) if len(one) == len(Address._fields)]
+    lengths = (POSTAL_PARTS, len(Address._fields))
+    addresses = [one for one in _lists(written.get("addresses")) if len(one) in lengths]
     return Identity(
         names=tuple(Name(*one) for one in names if all(map(_is_text, one))),
         born=_texts(written.get("born")),

@@ -184,12 +184,15 @@ class WorkIndex:
     def _columns(self, body: Body, row: Raised) -> tuple[Any, ...]:
         return (
             _seconds(body.at),
-            self._token("who", row.principal),
+            self._who(row.principal),
             self._about("/".join(row.record), row.subject),
             row.score,
             _seconds(row.due) if row.due else 0,
             self._token("waits", row.waits_for) if row.waits_for else b"",
         )
+
+    def _who(self, principal: str) -> bytes:
+        return self._token("who", " ".join(principal.casefold().split()))
 
     def _about(self, record: str, subject: str) -> bytes:
         return self._token("subject", subject) if subject else self._token("record", record)
@@ -205,7 +208,7 @@ class WorkIndex:
         """What a disposition says of which rows."""
         if body.kind != EntryKind.DISPOSITION:
             return
-        who, disposition = self._token("who", body.text("on_behalf_of")), body.text("disposition")
+        who, disposition = self._who(body.text("on_behalf_of")), body.text("disposition")
         for row in body.rows:
             match row:
                 case {

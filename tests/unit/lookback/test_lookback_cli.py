@@ -16,6 +16,7 @@ from force_files import somebody
 from gates import World, build_world
 from past_lookups import READING, lookup, write_ledger
 from purposegate.cli.conflicts import conflicts as command
+from purposegate.cli.review import review
 from purposegate.ledger.sqlite_reader import SqliteReader
 from purposegate.ledger.verify import verify_file
 from purposegate.model import Address, Identity
@@ -85,12 +86,30 @@ def test_lookback_finds_past_lookups_on_two_clocks(world: World) -> None:
 
 
 def test_reading_stands_in_the_ledger(world: World) -> None:
-    """Each run, hits or none, is one reading in the serving ledger, which still verifies."""
+    """Each run, hits or none, is one reading in the serving ledger, which still verifies; what it found is an entry too."""
     run(world, "lookback")
     run(world, "explain", "T1001", "person/77")
 
-    assert ["reading", "reading"] == kinds(world)[-2:]
+    assert ["reading", "past-hit", "reading"] == kinds(world)[-3:]
     assert 0 == verify_file(world.home / "purposegate.db").exit_code
+
+
+def test_what_looking_back_found_is_on_the_work_list(world: World) -> None:
+    """Once, beside whatever the same person did; and the reader is nobody who looked anything up."""
+    for _ in range(2):
+        run(world, "lookback", "--all")
+    listed = CliRunner().invoke(
+        review, ["list", str(world.home / "purposegate.db"), "--format", "json", *READING]
+    )
+    groups = found(listed)
+
+    assert ["T1001"] == [one["principal"].strip().upper() for one in groups]
+    assert all("relative" in one["why"] for one in groups)
+    assert [] == [
+        hit
+        for hit in found(run(world, "lookback", "--all", "--format", "json"))
+        if hit["principal"] == READING[1]
+    ]
 
 
 def test_lookback_again_takes_what_is_new(world: World) -> None:

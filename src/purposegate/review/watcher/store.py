@@ -16,7 +16,7 @@ import apsw
 from purposegate.errors import EvidenceMalformed, SettingsError
 from purposegate.ledger import keys
 from purposegate.ledger.place import Lock
-from purposegate.ledger.sqlite_store import FULL
+from purposegate.ledger.sqlite_file import FULL
 from purposegate.review.watcher.copy import Position
 
 APPLICATION_ID = 0x50475731
