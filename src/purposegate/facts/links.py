@@ -19,6 +19,7 @@ from purposegate.reasons import Reason
 STAFF = "staff"
 AS_WRITTEN = frozenset({"person", "vehicle", "address", "phone"})
 """Kinds whose ids are the records system's own and are compared to the letter; all others are compared as references are."""
+NO_REFERENCES = AS_WRITTEN | {STAFF}
 
 MOST_LINKS_OF_A_NODE = 1_000
 """Links read from one node of a path. A node with more is a crossroads that explains nothing: everybody passes it."""
@@ -129,7 +130,7 @@ def kind_of(name: str) -> str:
 
 def is_reference(name: str) -> bool:
     """Whether a node names a task, case, incident, operation or the like, and neither staff nor what work is about."""
-    return kind_of(name) not in AS_WRITTEN and kind_of(name) != STAFF
+    return kind_of(name) not in NO_REFERENCES
 
 
 def seconds(moment: datetime) -> int:

@@ -10,13 +10,13 @@ from datetime import datetime
 from typing import NamedTuple
 
 from purposegate.conflicts.dates import BEGINNING, Interval
-from purposegate.facts.explanations import Door, Explanations, Way
+from purposegate.facts.explanations import REFERENCE, Door, Explanations, Way
 from purposegate.facts.links import (
     MOST_LINKS_OF_A_NODE,
+    NO_REFERENCES,
     STAFF,
     Edge,
     LinkStore,
-    is_reference,
     moment,
     node,
     seconds,
@@ -146,7 +146,13 @@ class Walk:
     async def _explain(self, question: _Question) -> tuple[Explained, ...]:
         records, declared, grace, through_ref = question
         places = [
-            _Place(self._explanations.way(name), row, name, *_ALWAYS, _names(name, declared))
+            _Place(
+                self._explanations.way(name),
+                row,
+                name,
+                *_ALWAYS,
+                bool(declared) and _reference(name) == declared,
+            )
             for row, name in enumerate(records)
         ]
         doors: list[_Place] = []
@@ -154,9 +160,7 @@ class Walk:
             doors += [place for place in places if place.way.doors]
             inner = [place for place in places if place.way.steps]
             near = await self._read({place.node for place in inner})
-            places = self._bounded(
-                step for place in inner for step in self._steps(place, near[place.node], declared, grace)
-            )
+            places = self._followed(inner, near, question)
         await self._read_firsts({place.node for place in doors})
         only = [through_ref or one.only_declared for one in self._explanations.templates]
         spells = [
@@ -167,27 +171,43 @@ class Walk:
         ]
         return await self._results(records, spells, grace)
 
-    def _steps(self, place: _Place, near: _Edges, declared: str, grace: int) -> Iterable[_Place]:
-        at, (_, row, _, lo, hi, is_declared) = self._at, place
-        for relation, steps in place.way.steps.items():
-            for edge in near.get(relation, ()):
-                if edge.start > at or edge.start >= hi:
-                    continue
-                for to, within, slack, is_last, way in steps:
-                    if to.leads_to(edge.node):
-                        opened, closed = self._open(edge.node)
-                        first = max(lo, edge.start, opened)
-                        last = min(hi, edge.end + within, closed + slack + (grace if is_last else 0))
-                        if first < last and first <= at:
-                            named = is_declared or _names(edge.node, declared)
-                            yield _Place(way, row, edge.node, first, last, named)
+    def _followed(
+        self, inner: Sequence[_Place], near: Mapping[str, _Edges], question: _Question
+    ) -> list[_Place]:
+        """One arrow further from each place, less those of one record and one sort of path that branch too often.
+
+        Written out rather than divided: every lookup goes through it some dozens of times.
+        """
+        at, declared, grace = self._at, question.declared, question.grace
+        kept: dict[tuple[int, int], list[_Place]] = {}
+        for place in inner:
+            for relation, steps in place.way.steps.items():
+                for edge in near[place.node].get(relation, ()):
+                    name, start = edge.node, edge.start
+                    if start > at or start >= place.hi:
+                        continue
+                    kind, _, key = name.partition(":")
+                    is_reference = kind not in NO_REFERENCES
+                    opened, closed = self._open(key) if is_reference else _ALWAYS
+                    for to, within, slack, is_last, way in steps:
+                        if to.kind not in (kind, "") and not (to.kind == REFERENCE and is_reference):
+                            continue
+                        lo = max(place.lo, start, opened)
+                        hi = min(place.hi, edge.end + within, closed + slack + (grace if is_last else 0))
+                        if lo < hi and lo <= at:
+                            named = place.is_declared or (is_reference and key == declared)
+                            those = kept.setdefault((place.row, id(way)), [])
+                            if len(those) <= MOST_BRANCHES:
+                                those.append(_Place(way, place.row, name, lo, hi, named))
+        self.is_crowded |= any(len(those) > MOST_BRANCHES for those in kept.values())
+        return [place for those in kept.values() if len(those) <= MOST_BRANCHES for place in those]
 
     def _spells(self, place: _Place, record: str, grace: int) -> Iterable[_Spell]:
         for door in place.way.doors:
             lo, hi = place.lo, place.hi
-            if place.node == record:
+            if place.node == record and (ref := _reference(record)):
                 # A closed case can be looked up under another; only who is assigned to itself loses it with its closing.
-                opened, closed = self._open(record)
+                opened, closed = self._open(ref)
                 lo, hi = max(lo, opened), min(hi, closed + door.within + grace)
             for own in self._firsts[place.node]:
                 if own.relation == door.relation and own.start <= self._at and max(lo, own.start) < hi:
@@ -272,25 +292,16 @@ class Walk:
             return {}
         return sorted_
 
-    def _bounded(self, steps: Iterable[_Place]) -> list[_Place]:
-        """These places, less those of one record and one sort of path that branch too often."""
-        kept: dict[tuple[int, int], list[_Place]] = {}
-        for place in steps:
-            those = kept.setdefault((place.row, id(place.way)), [])
-            if len(those) <= MOST_BRANCHES:
-                those.append(place)
-        self.is_crowded |= any(len(those) > MOST_BRANCHES for those in kept.values())
-        return [place for those in kept.values() if len(those) <= MOST_BRANCHES for place in those]
-
-    def _open(self, name: str) -> tuple[int, int]:
-        """The seconds in which a reference was open; always, for what is none or not known to have been closed."""
-        span = self._spans.get(name)
+    def _open(self, ref: str) -> tuple[int, int]:
+        """The seconds in which a reference was open, by its key; always, where nothing is known of it."""
+        span = self._spans.get(ref)
         if span is None:
-            known = self._references.get(name.partition(":")[2]) if is_reference(name) else None
-            span = self._spans[name] = (seconds(known.start), seconds(known.end)) if known else _ALWAYS
+            known = self._references.get(ref)
+            span = self._spans[ref] = (seconds(known.start), seconds(known.end)) if known else _ALWAYS
         return span
 
 
-def _names(name: str, declared: str) -> bool:
-    """Whether a node is the declared reference."""
-    return bool(declared) and is_reference(name) and name.partition(":")[2] == declared
+def _reference(name: str) -> str:
+    """The key of the reference that a node names; empty for any other node."""
+    kind, _, key = name.partition(":")
+    return "" if kind in NO_REFERENCES else key

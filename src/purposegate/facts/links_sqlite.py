@@ -279,7 +279,7 @@ def _marks(count: int) -> str:
 
 
 def _edge(row: Sequence[Any]) -> Edge:
-    return Edge._make(row)
+    return tuple.__new__(Edge, row)  # as `_make` does, without its calls: there are dozens in every lookup
 
 
 def _batches(links: Iterable[Link]) -> Iterable[list[tuple[str, str, str, int, int]]]:
