@@ -22,7 +22,7 @@ from fault_checks import Opened, faults_of
 from fault_load import Promise, environment
 from ledgers import entry, open_ledger, until
 from purposegate.errors import PurposegateError
-from purposegate.ledger import sqlite_store
+from purposegate.ledger import sqlite_file
 from purposegate.ledger.durable import DurableLedger, Limits
 from purposegate.ledger.verify import verify_file
 
@@ -322,7 +322,7 @@ SCENARIOS: dict[str, Callable[[Disk, Path], dict[str, Any]]] = {
 def main(scenario: str, how: str, folder: str) -> None:
     """Run one scenario and print what it saw."""
     logging.disable()
-    sqlite_store.CHECKPOINT_PAGES = 40  # a WAL of a third of a megabyte, on a disk of twelve
+    sqlite_file.CHECKPOINT_PAGES = 40  # a WAL of a third of a megabyte, on a disk of twelve
     disk: Disk = Tmpfs(Path(folder)) if how == "tmpfs" else Limited(Path(folder))
     print(json.dumps(SCENARIOS[scenario](disk, Path(folder) / "l.db")))  # noqa: T201
 

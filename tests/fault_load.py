@@ -27,7 +27,7 @@ import apsw
 
 from ledgers import NO_MARGIN, ORIGIN, entry
 from purposegate.errors import LedgerOutage, PurposegateError
-from purposegate.ledger import attest, sqlite_store, writer
+from purposegate.ledger import attest, sqlite_file, sqlite_store, writer
 from purposegate.ledger.durable import DurableLedger, Limits
 from purposegate.ledger.merkle import leaf_hash
 from purposegate.ledger.room import Room
@@ -197,7 +197,7 @@ class Load:
         self._line = line
         self._low = False
         # Everything that happens once in a long while happens often here.
-        sqlite_store.CHECKPOINT_PAGES = job.get("checkpoint_pages", 6)
+        sqlite_file.CHECKPOINT_PAGES = job.get("checkpoint_pages", 6)
         attest.GATHER_S, attest.RETRY_S = 0.002, 0.02
         writer.FIRST_RETRY_S, writer.LAST_RETRY_S = 0.005, 0.05
         if "mutant" in job:

@@ -24,7 +24,8 @@ from purposegate.ledger.place import AUTO, hold_shard, require_local
 from purposegate.ledger.pushing import PushedShard, Pusher
 from purposegate.ledger.quorum import Witnesses, WitnessState
 from purposegate.ledger.room import Room
-from purposegate.ledger.sqlite_store import SCHEMA_VERSION, SqliteStore
+from purposegate.ledger.sqlite_file import SCHEMA_VERSION
+from purposegate.ledger.sqlite_store import SqliteStore
 from purposegate.ledger.store import Store
 from purposegate.ledger.writer import Limits, Writer
 from purposegate.model import Counted, CountKey, Entry, EntryKind, Receipt

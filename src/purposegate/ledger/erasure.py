@@ -28,7 +28,7 @@ from purposegate.ledger.retention import (
     ruled,
     why_not,
 )
-from purposegate.ledger.sqlite_store import SHARD_SHIFT
+from purposegate.ledger.sqlite_file import SHARD_SHIFT
 from purposegate.ledger.store import Reader, StoredEntry
 from purposegate.ledger.terms import terms_of
 from purposegate.model import Entry, EntryKind, Receipt

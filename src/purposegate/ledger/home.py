@@ -10,7 +10,7 @@ from purposegate.ledger.merkle import frontier_at
 from purposegate.ledger.note import Note
 from purposegate.ledger.place import creating
 from purposegate.ledger.room import Room
-from purposegate.ledger.sqlite_store import create_file, open_reader
+from purposegate.ledger.sqlite_file import create_file, open_reader
 from purposegate.ledger.store import Head, Store
 
 MAX_GENERATIONS = 1_000

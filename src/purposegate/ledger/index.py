@@ -18,7 +18,7 @@ from purposegate.errors import EvidenceMalformed, LedgerOutage, SettingsError
 from purposegate.ledger.entry import Payload, read_leaf, read_payload
 from purposegate.ledger.keys import Cipher, KeyRing
 from purposegate.ledger.place import Lock
-from purposegate.ledger.sqlite_store import MAX_INDEX, SHARD_SHIFT
+from purposegate.ledger.sqlite_file import MAX_INDEX, SHARD_SHIFT
 from purposegate.ledger.store import Reader, ShardRow, StoredEntry
 from purposegate.ledger.terms import Found, Term, terms_of
 from purposegate.ledger.verdict import Progress

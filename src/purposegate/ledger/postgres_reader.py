@@ -14,8 +14,8 @@ from purposegate.errors import LedgerDamaged, LedgerOutage
 from purposegate.ledger import postgres_session as session
 from purposegate.ledger.growth import Tile
 from purposegate.ledger.postgres_session import Address
+from purposegate.ledger.sqlite_file import MAX_INDEX, SHARD_SHIFT
 from purposegate.ledger.sqlite_reader import ROWS
-from purposegate.ledger.sqlite_store import MAX_INDEX, SHARD_SHIFT
 from purposegate.ledger.store import ORPHANS, Head, ShardRow, StoredEntry
 from purposegate.ledger.subtrees import Subtrees
 

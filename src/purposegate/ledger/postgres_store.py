@@ -19,7 +19,7 @@ from purposegate.ledger import postgres_session as session
 from purposegate.ledger.merkle import EMPTY_ROOT, Frontier
 from purposegate.ledger.note import LogKey
 from purposegate.ledger.postgres_session import Address
-from purposegate.ledger.sqlite_store import SHARD_SHIFT
+from purposegate.ledger.sqlite_file import SHARD_SHIFT
 from purposegate.ledger.store import Batch, Head, StoreBusyError, StoreForkedError
 from purposegate.ledger.subtrees import Subtrees
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import apsw
 
 from purposegate.errors import LedgerOutage
-from purposegate.ledger.sqlite_store import FULL, LOCK_WAIT_MS
+from purposegate.ledger.sqlite_file import FULL, LOCK_WAIT_MS
 
 TRUNCATE_TRIES = 20
 

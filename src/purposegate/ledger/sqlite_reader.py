@@ -8,7 +8,7 @@ from typing import Any
 import apsw
 
 from purposegate.ledger.growth import Tile
-from purposegate.ledger.sqlite_store import MAX_INDEX, SHARD_SHIFT, open_reader
+from purposegate.ledger.sqlite_file import MAX_INDEX, SHARD_SHIFT, open_reader
 from purposegate.ledger.store import ORPHANS, Head, ShardRow, StoredEntry
 from purposegate.ledger.subtrees import Subtrees
 

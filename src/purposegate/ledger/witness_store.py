@@ -19,7 +19,7 @@ from purposegate.ledger.keys import sync_directory
 from purposegate.ledger.merkle import EMPTY_ROOT
 from purposegate.ledger.place import Lock as FileLock
 from purposegate.ledger.place import require_local
-from purposegate.ledger.sqlite_store import FULL, LOCK_WAIT_MS, OLDEST_SQLITE
+from purposegate.ledger.sqlite_file import FULL, LOCK_WAIT_MS, OLDEST_SQLITE
 
 APPLICATION_ID = 0x50475731
 """`PGW1`: a witness's file is never taken for a ledger, nor the other way round."""

@@ -159,7 +159,7 @@ def test_every_early_fault_is_survived(tmp_path: Path, operation: str, ordinal: 
 def test_busy_store_refuses_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A store held by somebody else past the time-out is an outage without doubt: no recovery entry follows."""
     path = tmp_path / "l.db"
-    monkeypatch.setattr("purposegate.ledger.sqlite_store.LOCK_WAIT_MS", 20)
+    monkeypatch.setattr("purposegate.ledger.sqlite_file.LOCK_WAIT_MS", 20)
     with open_ledger(path) as ledger:
         connection = apsw.Connection(str(path))
         connection.set_busy_timeout(10_000)  # the ledger itself may be keeping a signed head at this moment

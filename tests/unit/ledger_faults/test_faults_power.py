@@ -19,7 +19,7 @@ from fault_load import Promise
 from fault_power import Frozen, LossyDisk, lossy_disk
 from ledgers import entry, open_ledger
 from purposegate.errors import LedgerOutage, PurposegateError
-from purposegate.ledger import attest, keys, sqlite_store, writer
+from purposegate.ledger import attest, keys, sqlite_file, sqlite_store, writer
 from purposegate.ledger.checkpoint import Checkpoint
 from purposegate.ledger.durable import DurableLedger
 from purposegate.ledger.signing import HeadSigner
@@ -61,7 +61,7 @@ def lived(root: Path, chance: random.Random, *, sick: float = 0, dies: bool = Fa
     """A ledger's life from its making on: three lanes, opened three times; frozen at random moments."""
     promises: list[Promise] = []
     (root / "keys").mkdir(parents=True)
-    pages = patch.object(sqlite_store, "CHECKPOINT_PAGES", chance.choice([8, 4_000]))
+    pages = patch.object(sqlite_file, "CHECKPOINT_PAGES", chance.choice([8, 4_000]))
     with pages, lossy_disk(root, chance, lambda: tuple(promises), every=0.02) as disk:
         for _ in range(3):
             with open_ledger(root / "l.db", vfs=disk.name, **apart(root)._asdict()) as ledger:
@@ -144,13 +144,13 @@ def test_power_cut_after_dying_on_a_failed_sync_costs_no_acknowledged_entry(memo
 
 def without_syncing_commits(monkeypatch: pytest.MonkeyPatch) -> None:
     """PRAGMA synchronous = NORMAL, and nothing checks."""
-    monkeypatch.setattr(sqlite_store, "FULL", 1)
+    monkeypatch.setattr(sqlite_file, "FULL", 1)
 
 
 def without_syncing_names(monkeypatch: pytest.MonkeyPatch) -> None:
     """Key files whose directory is never synced."""
     monkeypatch.setattr(keys, "sync_directory", lambda _path: None)
-    monkeypatch.setattr(sqlite_store, "sync_directory", lambda _path: None)
+    monkeypatch.setattr(sqlite_file, "sync_directory", lambda _path: None)
 
 
 def signing_first(monkeypatch: pytest.MonkeyPatch) -> None:
