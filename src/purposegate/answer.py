@@ -52,6 +52,7 @@ async def collect(attempt: Attempt, upstream: Upstream) -> Reply | None:
     if held.status != HTTP_OK:
         raise UpstreamOutage(Reason.UPSTREAM_FAILED, f"status {held.status}")
     if not match.judged:
+        attempt.kept = attempt.asked  # seen whole, though nobody reads the file: the sight is in the entry, and counts
         return Reply(status=HTTP_OK, headers=_headers(match, held, _content_type(held)), body=held.body)
     gathered = await _fill(attempt, upstream, held, page)
     return _released(attempt, match, gathered)
@@ -64,7 +65,10 @@ async def observe(attempt: Attempt, upstream: Upstream) -> None:
     try:
         held = await upstream.original(cap_bytes=match.cap_bytes if match else 0)
         attempt.status = held.status
-        if match is None or held.status != HTTP_OK or not match.judged or attempt.lookup is None:
+        if match is None or held.status != HTTP_OK or attempt.lookup is None:
+            return
+        if not match.judged:
+            attempt.kept = attempt.asked
             return
         sheet = match.read(held)
         attempt.kept = list(await weigh(attempt, sheet.rows))

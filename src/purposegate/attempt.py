@@ -110,6 +110,8 @@ class Attempt:
     facts: LookupFacts | None = None
     outcome: Outcome | None = None
     overridden: Reason | None = None
+    asked: list[Judged] = field(default_factory=list)
+    """The records that the request names, as judged before the records system was asked."""
     kept: list[Judged] = field(default_factory=list)
     withheld: list[Judged] = field(default_factory=list)
     reasons: list[Reason] = field(default_factory=list)

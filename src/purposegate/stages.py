@@ -78,6 +78,7 @@ async def _request_stage(attempt: Attempt, refusal: RouteRefused | Outage | None
     await require_reach(attempt, match, attempt.lookup)
     await gather(attempt)
     weighed = await weigh(attempt, named(match.records) or (nameless(match.kind),))
+    attempt.asked = [one for one in weighed if one.row.record.id]
     attempt.outcome = _united([one.outcome for one in weighed])
     close_fields(attempt, match)
     reasons = list(attempt.outcome.reasons)

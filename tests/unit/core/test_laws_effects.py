@@ -186,3 +186,14 @@ async def test_a_body_over_the_cap_never_reaches_the_records_system(
 
     assert (status, int(status == 200)) == (sent[0]["status"], len(app.asked))
     assert (EntryKind.RELEASE if status == 200 else EntryKind.REFUSAL) is gated.entries[-1].kind
+
+
+async def test_a_file_that_nobody_reads_is_a_sight_of_its_record(world: World, exporting: Parts) -> None:
+    """An export let out as it is has shown the whole record: it is a row of the entry, and the next one is the second sight."""
+    gated = behind(world, HostileApp(b"%PDF"), exporting)
+    path = world.path(list(world.both.records)[300], ".pdf")
+    statuses = [(await gated.ask(path, **DISCLOSER)).status_code for _ in range(2)]
+    released = [entry for entry in gated.entries if entry.kind is EntryKind.RELEASE]
+
+    assert [200, 200] == statuses
+    assert [1, 2] == [row["sight"] for entry in released for row in entry.rows]
