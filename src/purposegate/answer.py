@@ -52,7 +52,8 @@ async def collect(attempt: Attempt, upstream: Upstream) -> Reply | None:
     if held.status != HTTP_OK:
         raise UpstreamOutage(Reason.UPSTREAM_FAILED, f"status {held.status}")
     if not match.judged:
-        attempt.kept = attempt.asked  # seen whole, though nobody reads the file: the sight is in the entry, and counts
+        # Seen whole, though nobody here reads the file: a sight, in the entry and in the counts.
+        attempt.kept = attempt.asked
         return Reply(status=HTTP_OK, headers=_headers(match, held, _content_type(held)), body=held.body)
     gathered = await _fill(attempt, upstream, held, page)
     return _released(attempt, match, gathered)
