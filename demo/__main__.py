@@ -5,6 +5,7 @@ Exits 0 only if every row came out as expected.
 
 import contextlib
 import os
+import select
 import shutil
 import signal
 import socket
@@ -23,7 +24,7 @@ from rich.table import Table
 from demo.force import People, build_records_system, choose_cast, people, write_facts
 from demo.issuer import DemoIssuer
 from demo.walk import MAYA, Step, declare, steps
-from purposegate.ledger.sqlite_store import MAX_INDEX
+from purposegate.ledger.sqlite_file import MAX_INDEX
 from purposegate.ledger.verify import verify_file
 
 HOME = Path(".demo")
@@ -171,12 +172,22 @@ def kill_cerbos(
         declare("investigate.crime", "CR/1042/26"),
     )
     for child in cerbos_children(server):
-        os.kill(child, signal.SIGKILL)
+        kill(child)
     down = Step(title="Cerbos killed", by=MAYA, path=path, declared=declared, status=503, problem="outage")
     yield take(client, issuer, down)
     back = Step(title="Cerbos back by itself", by=MAYA, path=path, declared=declared, status=200)
     wait_for(lambda: ask(client, issuer, back).status_code == back.status, "Cerbos did not come back")
     yield take(client, issuer, back)
+
+
+def kill(process: int) -> None:
+    """Kill a process and wait until it has ended: until then the gate may hold it to be alive, and rightly."""
+    ended = os.pidfd_open(process)
+    try:
+        signal.pidfd_send_signal(ended, signal.SIGKILL)
+        select.select([ended], [], [], START_S)
+    finally:
+        os.close(ended)
 
 
 def cerbos_children(parent: int) -> list[int]:
