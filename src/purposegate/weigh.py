@@ -79,7 +79,7 @@ async def weigh(attempt: Attempt, rows: Sequence[Row]) -> tuple[Judged, ...]:
             raise outage from fault
         attempt.overridden = outage.reason
         return await _by_broken_glass(attempt, rows)
-    return _judged(rows, outcomes, standings)
+    return _judged(rows, outcomes, standings, found)
 
 
 def nameless(kind: str) -> Row:
@@ -122,11 +122,20 @@ def _stands_in(attempt: Attempt, outage: Outage) -> bool:
 
 
 def _judged(
-    rows: Sequence[Row], outcomes: Sequence[Outcome], standings: Sequence[Standing]
+    rows: Sequence[Row],
+    outcomes: Sequence[Outcome],
+    standings: Sequence[Standing],
+    found: Sequence[RecordFacts],
 ) -> tuple[Judged, ...]:
     return tuple(
-        Judged(row=row, outcome=outcome, standing=standing)
-        for row, outcome, standing in zip(rows, outcomes, standings, strict=True)
+        Judged(
+            row=row,
+            outcome=outcome,
+            standing=standing,
+            explained_by=facts.explained_by,
+            involvement=facts.involvement,
+        )
+        for row, outcome, standing, facts in zip(rows, outcomes, standings, found, strict=True)
     )
 
 
@@ -183,7 +192,7 @@ async def _by_broken_glass(attempt: Attempt, rows: Sequence[Row]) -> tuple[Judge
         await with_approval(attempt, row, partial(_glass_outcome, facts), fulfilled=attempt.fulfilled)
         for row, facts in zip(rows, found, strict=True)
     ]
-    return _judged(rows, outcomes, standings)
+    return _judged(rows, outcomes, standings, found)
 
 
 def _glass_outcome(facts: RecordFacts, *, fulfilled: Collection[Obligation]) -> Outcome:  # noqa: ARG001  it owes a flag alone
