@@ -42,11 +42,13 @@ MAX_PEER_CHARS = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """One row with its outcome and where it stands in the principal's budgets."""
+    """One row with its outcome, where it stands in the principal's budgets, and what explains it."""
 
     row: Row
     outcome: Outcome
     standing: Standing
+    explained_by: tuple[str, ...] = ()
+    involvement: str = "none"
 
 
 def count_keys(own: Iterable[CountKey], rows: Iterable[Judged]) -> tuple[CountKey, ...]:
@@ -218,6 +220,8 @@ def row_fields(judged: Judged, *, released: bool, hidden: frozenset[str] = froze
         "sight": judged.standing.ordinal,
         "repeat": judged.standing.repeat,
         "counts": dict(judged.standing.numbers),
+        "explained_by": list(judged.explained_by),
+        "involvement": judged.involvement,
         "subjects": [identity_row(identity) for identity in row.subjects],
     }
 
