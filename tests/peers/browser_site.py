@@ -42,7 +42,12 @@ def chromium() -> str:
     raise FileNotFoundError("Chromium is missing: on Debian and Ubuntu, apt-get install chromium")
 
 
-ROLES = {"Detective": "investigator", "Constable": "officer", "Records": "records_admin"}
+ROLES = {
+    "Detective": "investigator",
+    "Constable": "officer",
+    "Paralegal": "paralegal",
+    "Records": "records_admin",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +196,7 @@ def serving_site(home: Path) -> Iterator[Site]:
 def browsing() -> Iterator[Browser]:
     """A headless Chromium."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox", "--disable-lcd-text"])
         try:
             yield browser
         finally:
