@@ -35,7 +35,7 @@ class GateRefused(PurposegateError):
 @click.pass_context
 def approve(ctx: click.Context, gate: str, token_file: Path, ca: Path | None) -> None:
     """Ask for approvals, decide about others', hand tasks over, countersign, and review broken glass."""
-    ctx.obj = _client(gate, token_file, ca)
+    ctx.obj = ctx.with_resource(_client(gate, token_file, ca))
 
 
 def _client(gate: str, token_file: Path, ca: Path | None) -> httpx.Client:

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 from gates import Gated, World
 from purposegate.approval import wants_approval
 from purposegate.gate import Parts
+from purposegate.ledger import keys
 from purposegate.model import (
     Conflict,
     EntryKind,
@@ -27,7 +28,9 @@ from purposegate.model import (
 )
 from purposegate.protocols import Facts
 from purposegate.reasons import Reason
-from purposegate.review.docket import Docket
+from purposegate.review.docket import Docket, Sealing
+from purposegate.review.matters import State
+from purposegate.review.sqlite_store import SqliteStore
 from review_world import (
     PRINCIPAL,
     SERGEANT,
@@ -366,6 +369,26 @@ async def test_a_tampered_store_approves_nothing(
             db.execute("UPDATE matter SET step = 2, until = until + 1000000 WHERE id = ?", (matter,))
 
     assert 403 == (await view(gated, world.cast.witness)).status_code
+
+
+async def test_a_row_that_no_entry_bears_out_approves_nothing(world: World, gated: Gated) -> None:
+    """Even somebody with the key, who writes an approval into the store as a gate would, has no approval in the ledger."""
+    matter = await request(gated, world.cast.suspect)
+    ring = keys.load(world.home / "test_review_approvals.db.keys")
+    store, sealing = SqliteStore(parts_file(world)), Sealing(ring)
+    waiting = sealing.open(store.get(matter))
+    assert waiting is not None
+    forged = replace(
+        waiting,
+        state=State.APPROVED,
+        step=2,
+        body={**waiting.body, "approved": {"principal": SUPERVISOR, "at": waiting.at.isoformat()}},
+    )
+    written = store.put(sealing.seal(forged))
+    store.close()
+
+    assert written
+    assert (403, ["requested"]) == ((await view(gated, world.cast.suspect)).status_code, events(gated))
 
 
 def parts_file(world: World) -> Path:
