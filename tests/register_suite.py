@@ -1,13 +1,16 @@
 """What every register store keeps, in SQLite and in PostgreSQL alike. Tests take the fixture `site`."""
 
+import json
 from dataclasses import replace
 from types import MappingProxyType
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from force_files import BROTHER, LONDON, NOW, REGISTER, Cells, write
 from purposegate.conflicts.decisions import Verdict
-from purposegate.conflicts.register import read_register
+from purposegate.conflicts.register import RegisterEntry, read_register
 from purposegate.conflicts.register_import import Feed, taking
 from purposegate.errors import FactsOutage, ImportRefused, SettingsError
 from purposegate.model import RecordRef
@@ -268,3 +271,38 @@ def test_relations_that_the_policies_lack_are_named_at_loading(site: RegisterSit
 
     with pytest.raises(SettingsError, match="sibling"):
         site.place.open().load(fewer)
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    cells=st.lists(
+        st.dictionaries(
+            st.sampled_from(REGISTER),
+            st.sampled_from(
+                ["E1", "staff:E2", "person:7;person:7", "A|B", "1981", "sibling", "vetting", "", "2019-01-01"]
+            )
+            | st.text(st.characters(exclude_categories=["Cs"]), max_size=12),
+        ),
+        max_size=3,
+    )
+)
+def test_a_store_takes_what_memory_takes(site: RegisterSite, cells: list[Cells]) -> None:
+    """Whatever stands in the rows, both refuse them, or both hold the same entries (one door, two rooms)."""
+    rows = [{**BROTHER, "id": f"r{number}", **each} for number, each in enumerate(cells)]
+    file = write(site.folder / "same.jsonl", REGISTER, [])
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    in_memory: dict[str, RegisterEntry] | None
+    stored: dict[str, RegisterEntry] | None
+    try:
+        in_memory = {one.id: one for one in read_register(file, RULES, now=NOW, zone=LONDON).each()}
+    except ImportRefused:
+        in_memory = None
+    feed = Feed(name="register", source=file, least_share=0, accept_shorter=True)
+    try:
+        with taking(site.store, feed, RULES, now=NOW, zone=LONDON) as pending:
+            pending.commit()
+        stored = {one.id: one for one in site.load().each()}
+    except ImportRefused:
+        stored = None
+
+    assert in_memory == stored

@@ -36,7 +36,9 @@ for command in (import_feed, verify, confirm, reject):
 @conflicts.command()
 @click.option("--settings", "path", required=True, type=GIVEN, help="purposegate.yaml.")
 @click.option("--entry", "ids", multiple=True, help="A register entry, by its id; may be repeated.")
-@click.option("--principal", default="", help="Entries of this member of staff only.")
+@click.option(
+    "--principal", default="", help="Entries of this member of staff only, and what others make with them."
+)
 @click.option(
     "--since", callback=parse_time, help="Lookups from this time on (UTC unless it says otherwise)."
 )
@@ -55,6 +57,8 @@ def lookback(path: Path, form: str, *, again: bool, **asked: Any) -> None:
     with open_force(path) as force, looking_back(force) as looking:
         model = looking.looking.model
         wanted = _wanted(force.register, asked["ids"], asked["principal"])
+        if asked["principal"] and not asked["ids"]:
+            wanted += force.ties(datetime.now(UTC)).prepare(asked["principal"]).composed
         chosen = [one for one in wanted if again or looking.sightings.is_new(one, model)]
         hits = list(looking.hits(force, chosen, since=asked["since"]))
         request = {name: str(asked[name]) for name in ("ids", "principal", "since") if asked[name]}

@@ -56,6 +56,11 @@ class Around:
         """What people decided of candidates between this member of staff and the record."""
         return self._decisions.get(record, ())
 
+    @property
+    def composed(self) -> tuple[RegisterEntry, ...]:
+        """Entries that other entries make together."""
+        return tuple(entry for entry in self._entries if entry.chain)
+
     def entry(self, name: str) -> RegisterEntry | None:
         """The entry that ties call by this name, `register:<id>`."""
         return next((entry for entry in self._entries if f"register:{entry.id}" == name), None)
