@@ -373,7 +373,7 @@ async def test_a_tampered_store_approves_nothing(
 
 async def test_a_row_that_no_entry_bears_out_approves_nothing(world: World, gated: Gated) -> None:
     """Even somebody with the key, who writes an approval into the store as a gate would, has no approval in the ledger."""
-    matter = await request(gated, world.cast.suspect)
+    matter = await request(gated, world.cast.curiosity)
     ring = keys.load(world.home / "test_review_approvals.db.keys")
     store, sealing = SqliteStore(parts_file(world)), Sealing(ring)
     waiting = sealing.open(store.get(matter))
@@ -388,7 +388,7 @@ async def test_a_row_that_no_entry_bears_out_approves_nothing(world: World, gate
     store.close()
 
     assert written
-    assert (403, ["requested"]) == ((await view(gated, world.cast.suspect)).status_code, events(gated))
+    assert (403, ["requested"]) == ((await view(gated, world.cast.curiosity)).status_code, events(gated))
 
 
 def parts_file(world: World) -> Path:
