@@ -133,9 +133,9 @@ def head_place(generation: int) -> bytes:
     return f"purposegate register head|{generation}".encode()
 
 
-def row_place(owner: bytes, token: bytes, feed: bytes, dates: Iterable[str]) -> bytes:
-    """What a row is sealed for: its owner, its own token, its feed, and the dates that stand in clear."""
-    return b"purposegate register row|" + owner + token + feed + "|".join(dates).encode()
+def row_place(owner: bytes, token: bytes, feed: bytes, dates: str) -> bytes:
+    """What a row is sealed for: its owner, its own token, its feed, and the dates that stand in clear, parted by `|`."""
+    return b"purposegate register row|" + owner + token + feed + dates.encode()
 
 
 @dataclass(frozen=True, slots=True)

@@ -195,7 +195,7 @@ class _Sealing:
         return self._row(owner, token, Dates(), decision_bytes(decision), 0)
 
     def _row(self, owner: bytes, token: bytes, dates: Dates, clear: bytes, line: int) -> Row:
-        place = row_place(owner, token, self._feed, dates)
+        place = row_place(owner, token, self._feed, "|".join(dates))
         return Row(
             owner=owner,
             token=token,

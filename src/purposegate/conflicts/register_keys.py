@@ -77,10 +77,10 @@ class RegisterKeys:
         kid, nonce = max(self.ciphers), os.urandom(NONCE_BYTES)
         return Sealed(kid, nonce, self.ciphers[kid].encrypt(nonce, clear, place))
 
-    def open(self, sealed: Sealed, place: bytes) -> bytes:
+    def open(self, kid: int, nonce: bytes, sealed: bytes, place: bytes) -> bytes:
         """The clear bytes. Raises `DoesNotOpenError`."""
         try:
-            return self.ciphers[sealed.kid].decrypt(sealed.nonce, sealed.ct, place)
+            return self.ciphers[kid].decrypt(nonce, sealed, place)
         except (InvalidTag, ValueError, KeyError, TypeError) as error:
             raise DoesNotOpenError from error
 

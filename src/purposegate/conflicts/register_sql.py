@@ -37,13 +37,15 @@ SELECT o.line FROM offered o
 JOIN (SELECT tok, MIN(line) AS first FROM offered WHERE line > 0 GROUP BY tok HAVING COUNT(*) > 1) d ON d.tok = o.tok
 WHERE o.line > d.first ORDER BY o.line LIMIT 600
 """
+DATES = "valid_from || '|' || valid_to || '|' || known_from || '|' || review"
+"""As a row is sealed with them, and one value to fetch in place of four."""
 VISIBLE = "since <= ? AND (until IS NULL OR until > ?)"
 BUCKET = (
-    "SELECT owner, tok, nonce, CASE WHEN owner = ? THEN ct END, kid, feed, valid_from, valid_to, known_from, review"
+    f"SELECT owner, tok, nonce, CASE WHEN owner = ? THEN ct END, kid, feed, {DATES}"
     f" FROM held WHERE bucket = ? AND {VISIBLE} ORDER BY owner, tok"
 )
 EVERY = (
-    "SELECT owner, tok, nonce, ct, kid, feed, valid_from, valid_to, known_from, review"
+    f"SELECT owner, tok, nonce, ct, kid, feed, {DATES}"
     f" FROM held WHERE bucket >= ? AND bucket < ? AND {VISIBLE} ORDER BY bucket, owner, tok"
 )
 HEAD = "SELECT generation, kid, nonce, ct FROM head ORDER BY generation DESC LIMIT 1"

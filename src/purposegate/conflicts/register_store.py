@@ -13,7 +13,7 @@ from typing import Any
 from purposegate.conflicts.decisions import Decision, Verdict
 from purposegate.conflicts.register import RegisterEntry, named
 from purposegate.conflicts.register_head import BUCKETS, Head, bucket_of, head_place, pin, row_place
-from purposegate.conflicts.register_keys import TOKEN_BYTES, DoesNotOpenError, RegisterKeys, Sealed, Seen
+from purposegate.conflicts.register_keys import TOKEN_BYTES, DoesNotOpenError, RegisterKeys, Seen
 from purposegate.conflicts.register_rows import (
     DECISION,
     ENTRY,
@@ -62,7 +62,7 @@ def read_head(session: "Connection | Session", name: str, keys: RegisterKeys) ->
     if found:
         generation, kid, nonce, sealed = found[0]
         try:
-            clear = keys.open(Sealed(kid, nonce, sealed), head_place(generation))
+            clear = keys.open(kid, nonce, sealed, head_place(generation))
             head = Head.of_bytes(clear)
         except (DoesNotOpenError, ValueError, KeyError) as error:
             raise SettingsError(
@@ -185,10 +185,10 @@ class StoredRegister:
                 yield rows
 
     def _opened(self, row: Sequence[Any]) -> tuple[str, list[Any]]:
-        owner, token, nonce, sealed, kid, feed, *dates = row
+        owner, token, nonce, sealed, kid, feed, dates = row
         try:
-            place = row_place(owner, token, feed, dates)
-            return read_body(self._keys.open(Sealed(kid, nonce, sealed), place))
+            clear = self._keys.open(kid, nonce, sealed, row_place(owner, token, feed, dates))
+            return read_body(clear)
         except DoesNotOpenError as error:
             raise self._altered() from error
 
