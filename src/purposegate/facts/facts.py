@@ -165,7 +165,8 @@ class ForceFacts:
         if ref_state == "open":
             walk, linked = await self._walk(snapshot, lookup, stale_ok=stale_ok)
             as_of = min(as_of, linked)
-            ref_state = await self._standing(walk, snapshot.reference(declaration.ref), stale_ok=stale_ok)
+            reference = snapshot.reference(declaration.ref)
+            ref_state = await self._standing(walk, reference, lookup.grace_s, stale_ok=stale_ok)
         principal = lookup.principal.id
         member = snapshot.directory.member(principal)
         today = local_day(lookup.at, self._bands.zone)
@@ -227,10 +228,10 @@ class ForceFacts:
         oldest = min(store.as_of for store in stores)
         return self._involvement.walk(lookup, stores, snapshot.open), oldest
 
-    async def _standing(self, walk: Walk, reference: str, *, stale_ok: bool) -> str:
+    async def _standing(self, walk: Walk, reference: str, grace: int, *, stale_ok: bool) -> str:
         """The state of a reference that is open: `assigned`, `ended`, `open`."""
         try:
-            return await walk.standing(reference) or "open"
+            return await walk.standing(reference, grace=grace) or "open"
         except FactsOutage:
             if not stale_ok:
                 raise

@@ -130,14 +130,17 @@ class Walk:
         ]
         return tuple(moment(max(found)) if found else None for found in starts)
 
-    async def standing(self, name: str) -> str:
-        """The principal's own standing at a reference by these links: `assigned` now, `ended`, or nothing."""
+    async def standing(self, name: str, *, grace: int = 0) -> str:
+        """The principal's own standing at a reference by these links: `assigned` now, `ended`, or nothing.
+
+        `grace` is for how many seconds after its end an assignment counts. Raises `FactsOutage`.
+        """
         await self._read_work((name,))
         assigned = {f">{relation}" for relation in self._explanations.assigned}
         held = [edge for edge in self._work[name] if edge.relation in assigned and edge.start <= self._at]
         lasting = self._explanations.lasting
         if any(
-            self._at < edge.end + lasting(edge.relation, name) or self._is_reopened(edge, (name,))
+            self._at < edge.end + lasting(edge.relation, name) + grace or self._is_reopened(edge, (name,))
             for edge in held
         ):
             return "assigned"

@@ -53,6 +53,11 @@ async def _load(paths: FactsPaths, *, now: datetime = NOW, history: History | No
     )
 
 
+def _register(paths: FactsPaths) -> Path:
+    assert isinstance(paths.register, Path)
+    return paths.register
+
+
 @pytest.fixture
 def paths(tmp_path: Path) -> FactsPaths:
     return write_force(
@@ -231,7 +236,7 @@ async def test_broken_glass_may_go_by_stale_data(paths: FactsPaths) -> None:
 async def test_facts_carry_the_oldest_time(paths: FactsPaths) -> None:
     """An answer is as old as its oldest source."""
     write(paths.duty, DUTY, [], as_of="2026-11-20T03:00:00Z")
-    write(paths.register, REGISTER, [BROTHER], as_of="2026-11-19T22:00:00Z")
+    write(_register(paths), REGISTER, [BROTHER], as_of="2026-11-19T22:00:00Z")
     facts = await _load(paths)
     (about,) = await facts.about_records(lookup(), [row(EDMUND)])
 
@@ -244,7 +249,7 @@ async def test_facts_carry_the_oldest_time(paths: FactsPaths) -> None:
 async def test_a_changed_file_is_read_again(paths: FactsPaths) -> None:
     """From one lookup to the next, without a restart."""
     facts = await _load(paths)
-    write(paths.register, REGISTER, [{**BROTHER, "relation": "friend"}])
+    write(_register(paths), REGISTER, [{**BROTHER, "relation": "friend"}])
     refusals = await facts.refresh()
     (about,) = await facts.about_records(lookup(), [row(EDMUND)])
 
@@ -254,7 +259,7 @@ async def test_a_changed_file_is_read_again(paths: FactsPaths) -> None:
 async def test_a_register_that_broke_off_clears_no_conflict(paths: FactsPaths) -> None:
     """A header without entries is not taken by itself, however well-formed it is."""
     facts = await _load(paths)
-    write(paths.register, REGISTER, [])
+    write(_register(paths), REGISTER, [])
     (refusal,) = await facts.refresh()
     (about,) = await facts.about_records(lookup(), [row(EDMUND)])
 
@@ -266,11 +271,11 @@ async def test_a_file_that_cannot_be_read_again_keeps_the_old(paths: FactsPaths,
     """Nothing of it is taken, the reason is handed back, and the old one ages."""
     facts = await _load(paths)
     before = facts.digest
-    paths.register.unlink()
+    _register(paths).unlink()
     if fault == "faulty":
-        write(paths.register, REGISTER, [{**BROTHER, "provenance": "intelligence"}])
+        write(_register(paths), REGISTER, [{**BROTHER, "provenance": "intelligence"}])
     elif fault == "a directory":
-        paths.register.mkdir()
+        _register(paths).mkdir()
     (refusal,) = await facts.refresh()
     (about,) = await facts.about_records(lookup(), [row(EDMUND)])
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -90,6 +91,19 @@ async def test_an_assignment_that_is_over(tmp_path: Path, written: float | None,
         (await facts.about_lookup(lookup(ref=REF))).ref_state,
         found.involvement,
     )
+
+
+async def test_grace_is_for_the_reference_too(tmp_path: Path) -> None:
+    """What the purpose grants after an assignment's end holds for its reference as for what it involves."""
+    links = [link("staff:E1 -assigned-> case:CR/1/26", -30, -1), link("case:CR/1/26 -involves-> person:77")]
+    facts = await _facts(tmp_path, _file(tmp_path, *links))
+    found = []
+    for number, hours in enumerate((23, 25)):
+        asked = replace(lookup(ref=REF), id=f"g{number}", grace_s=hours * 3_600)
+        (about,) = await facts.about_records(asked, [row(record="77")])
+        found.append(((await facts.about_lookup(asked)).ref_state, about.involvement))
+
+    assert [("ended", "ended"), ("assigned", "current")] == found
 
 
 async def test_evidence_of_work_is_told_for_what_nothing_explains(tmp_path: Path) -> None:
