@@ -82,7 +82,7 @@ class Patterns(NamedTuple):
     many_doors_days: int
     same_reason: int
     same_reason_days: int
-    partial_operators: tuple[str, ...]
+    partial_operators: frozenset[str]
     not_criteria: frozenset[str]
 
 
@@ -185,7 +185,7 @@ def _patterns(node: Mapping[str, Any]) -> Patterns:
         many_doors_days=int(node["many_doors"]["days"]),
         same_reason=int(node["same_reason"]["from"]),
         same_reason_days=int(node["same_reason"]["days"]),
-        partial_operators=tuple(map(str, partial.get("operators", ()))),
+        partial_operators=frozenset(map(str, partial.get("operators", ()))),
         not_criteria=frozenset(map(str, partial.get("not_criteria", ()))),
     )
 

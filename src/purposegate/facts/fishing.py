@@ -15,6 +15,7 @@ MANY_OPENS = "many-opens"
 PAGED_THROUGH = "paged-through"
 MANY_DOORS = "many-doors"
 SAME_REASON = "same-reason"
+SEARCHED_TIE = "searched-tie"
 
 FREE_TEXT = "*"
 WILDCARDS = frozenset("*%?")
@@ -35,7 +36,8 @@ def is_partial(criteria: Mapping[str, str], patterns: Patterns) -> bool:
 
 
 def _is_whole(name: str, text: str, patterns: Patterns) -> bool:
-    if not WILDCARDS.isdisjoint(text) or text.startswith(patterns.partial_operators):
+    operator = text.partition(" ")[0]
+    if not WILDCARDS.isdisjoint(text) or operator in patterns.partial_operators:
         return False
     words = ["".join(filter(str.isalnum, word)) for word in text.split()]
     telling = [word for word in words if len(word) >= SHORTEST_WORD or any(map(str.isdigit, word))]
