@@ -99,9 +99,9 @@ class Desk:
         row = (
             self.store.get(digest) if self.store.is_near else await self._far(lambda: self.store.get(digest))
         )
-        if row is None:
+        session = self.seals.opened(row) if row is not None else None
+        if session is None:
             return None
-        session = self.seals.opened(row)
         mine = (session.principal, session.login) == (principal.id, principal.login.session)
         return session if mine and self._is_live(session, at) else None
 
@@ -206,7 +206,7 @@ class Desk:
         """The principal's live sessions, whichever login made them, newest first. Raises `Outage`."""
         owner, now = self.seals.owner(principal.id), int(at.timestamp())
         rows = await self._far(lambda: self.store.held_by(owner, now=now))
-        found = [self.seals.opened(row) for row in rows]
+        found = [session for row in rows if (session := self.seals.opened(row)) is not None]
         return sorted((one for one in found if self._is_live(one, at)), key=lambda one: one.declared_at)[::-1]
 
     async def end(self, visit: Visit, name: str) -> bool:

@@ -11,6 +11,7 @@ SHA-256 of its token, its owner is a keyed digest, its content is sealed (ChaCha
 
 import hashlib
 import hmac
+import logging
 import secrets
 import uuid
 from dataclasses import asdict, dataclass
@@ -24,11 +25,11 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
-from purposegate.errors import Outage
 from purposegate.exchange import Page
 from purposegate.model import Declaration
 from purposegate.protocols import Match
-from purposegate.reasons import Reason
+
+LOG = logging.getLogger("purposegate")
 
 TOKEN_BYTES = 32
 TOKEN_CHARS = 43
@@ -138,14 +139,13 @@ class Seals:
         )
         return token, row
 
-    def opened(self, row: Row) -> Session:
-        """The session in a row. Raises `Outage` for one that this key did not seal: the store was changed, or the key."""
+    def opened(self, row: Row) -> Session | None:
+        """The session in a row; None where this key did not seal it: the key was exchanged, or the store tampered with."""
         try:
             plain = self._aead.decrypt(row.sealed[:_NONCE_BYTES], row.sealed[_NONCE_BYTES:], row.token)
-        except (InvalidTag, ValueError) as error:
-            raise Outage(
-                Reason.FACTS_UNAVAILABLE, "declarations: a row is not as the gate wrote it"
-            ) from error
+        except (InvalidTag, ValueError):
+            LOG.warning("a declaration made ahead is not as this gate sealed it: it counts as none")
+            return None
         content = orjson.loads(plain)
         return Session(
             id=content["id"],

@@ -1,5 +1,9 @@
 """Declarations made ahead: bound to one login, one reference and what it explains; refused everywhere else."""
 
+import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -8,8 +12,9 @@ from starlette.types import ASGIApp
 
 from gates import Gated, World, behind, opened
 from purposegate.gate import Parts
-from purposegate.model import EntryKind
+from purposegate.model import EntryKind, Mode, Principal
 from purposegate.purposes.session_wire import COOKIE, FIELD
+from purposegate.testing import FixedFacts
 
 pytestmark = pytest.mark.anyio
 
@@ -314,3 +319,192 @@ async def test_a_flood_of_declarations_is_stopped(gated: Gated) -> None:
 
     assert [400] * 60 + [429] * 10 == statuses
     assert 60 == len(gated.entries)
+
+
+def for_bearer(world: World, **claims: Any) -> dict[str, str]:
+    return {"authorization": f"Bearer {world.issuer.token('T1001', 'Detective', **claims)}"}
+
+
+GRANTED = {"type": "purposegate_lookup", **CRIME}
+
+
+async def test_a_token_granted_for_a_purpose_needs_no_header(gated: Gated) -> None:
+    """RFC 9396: it reaches what its reference explains, or the one record that it names, and no search."""
+    suspect, other = gated.world.path(gated.world.cast.suspect), list(gated.world.both.records)[310]
+    wide = for_bearer(gated.world, authorization_details=[GRANTED])
+    narrow = for_bearer(
+        gated.world, authorization_details=[{**GRANTED, "identifier": gated.world.both.record_id(other)}]
+    )
+    asked = [
+        (suspect, wide), (gated.world.path(other), wide), ("/people/person.json?surname=x", wide),
+        (gated.world.path(other), narrow), (suspect, narrow),
+    ]  # fmt: skip
+    statuses = [
+        (await gated.ask(path, declared=None, headers=headers)).status_code for path, headers in asked
+    ]
+
+    assert [200, 428, 428, 200, 428] == statuses
+    assert ("token", REASON) == (gated.entries[0].fields["declared_by"], gated.entries[0].fields["reason"])
+
+
+async def test_a_token_that_cannot_be_read_refuses_and_is_kept(gated: Gated) -> None:
+    """An unknown key in our type refuses the lookup; what was granted stands in the entry."""
+    headers = for_bearer(gated.world, authorization_details=[{**GRANTED, "records": "any"}])
+    answer = await gated.ask(gated.world.path(gated.world.cast.suspect), declared=None, headers=headers)
+
+    assert 400 == answer.status_code
+    assert '"records": "any"' in gated.entries[-1].fields["granted_as_sent"]
+
+
+async def test_token_and_header_must_say_the_same(gated: Gated) -> None:
+    """Granted for one thing and declared for another: refused; also two different grants that both apply."""
+    path = gated.world.path(gated.world.cast.suspect)
+    twice = for_bearer(gated.world, authorization_details=[GRANTED, {**GRANTED, "reason": REASON + " again"}])
+    once = for_bearer(gated.world, authorization_details=[GRANTED])
+    other = f'prosecute.casefile;ref="CR/1042/26";reason=%"{REASON}"'
+    answers = [
+        await gated.ask(path, declared=None, headers=twice),
+        await gated.ask(path, declared=other, headers=once),
+    ]
+
+    assert [400, 400] == [answer.status_code for answer in answers]
+    assert [["declarations-differ"]] * 2 == [entry.fields["reasons"] for entry in gated.entries]
+
+
+async def test_an_old_grant_is_none(gated: Gated) -> None:
+    """Good for the purpose's window from `iat`, eight hours here; a token that lives longer declares no longer."""
+    old = for_bearer(gated.world, authorization_details=[GRANTED], iat=int(time.time()) - 8 * 3600)
+    answer = await gated.ask(gated.world.path(gated.world.cast.suspect), declared=None, headers=old)
+
+    assert (428, "declaration-not-covering") == (
+        answer.status_code, answer.json()["type"].rpartition("/")[2]
+    )  # fmt: skip
+
+
+async def test_a_session_expires(gated: Gated) -> None:
+    """To the second, by the window it was made with, and by a shorter one that came in since."""
+    await made(gated)
+    desk: Any = gated.parts.snapshot.declarations
+    [session] = await desk.live(Principal(id="T1001", roles=()), datetime.now(UTC))
+    purposes = dict(desk.catalogue.purposes)
+    purposes["investigate.crime"] = replace(purposes["investigate.crime"], valid_s=60)
+    shorter = replace(desk, catalogue=replace(desk.catalogue, purposes=purposes))
+    principal = Principal(id="T1001", roles=())
+
+    async def held(by: Any, after: timedelta) -> int:
+        return len(await by.live(principal, session.declared_at + after))
+
+    hours, second = timedelta(hours=8), timedelta(seconds=1)
+    assert [1, 0] == [await held(desk, hours - second), await held(desk, hours)]
+    assert [1, 0] == [await held(shorter, timedelta(seconds=59)), await held(shorter, timedelta(seconds=60))]
+
+
+async def test_a_purpose_does_not_open_every_kind(
+    world: World, records_system: ASGIApp, parts: Parts
+) -> None:
+    """A kind that the catalogue does not list under it is refused as a declaration, before any fact is asked."""
+    catalogue: Any = parts.snapshot.catalogue
+    crime = replace(catalogue.purposes["investigate.crime"], opens=MappingProxyType({"vehicle": None}))
+    changed = replace(catalogue, purposes={**catalogue.purposes, "investigate.crime": crime})
+    gated = behind(world, records_system, parts, catalogue=changed, declarations=None)
+    answer = await gated.ask(world.path(world.cast.relative))
+
+    assert (400, "kind-not-opened") == (answer.status_code, answer.json()["type"].rpartition("/")[2])
+    assert not gated.entries[-1].rows
+
+
+async def test_fields_that_a_purpose_does_not_open_are_masked(
+    world: World, records_system: ASGIApp, parts: Parts
+) -> None:
+    """Left out of the answer, named in the entry, and no criterion either; the id stays."""
+    catalogue: Any = parts.snapshot.catalogue
+    crime = replace(
+        catalogue.purposes["investigate.crime"],
+        opens=MappingProxyType({"person": frozenset({"name", "suburb"})}),
+    )
+    changed = replace(catalogue, purposes={**catalogue.purposes, "investigate.crime": crime})
+    gated = behind(world, records_system, parts, catalogue=changed, declarations=None)
+    answer = await gated.ask(world.path(world.cast.suspect) + "?_shape=objects")
+    search = await gated.ask("/people/person.json?soc_sec_id=1")
+    [row] = answer.json()["rows"]
+
+    assert {"rec_id", "given_name", "surname", "suburb"} == {name for name, value in row.items() if value}
+    assert {"soc_sec_id", "date_of_birth", "postcode"} <= set(gated.entries[0].rows[0]["fields_withheld"])
+    assert (403, ["masked-criterion"]) == (search.status_code, gated.entries[1].fields["reasons"])
+
+
+SERVICE = {"idtyp": "app", "sid": "batch"}
+
+
+async def test_a_service_names_the_person_it_asks_for(
+    world: World, records_system: ASGIApp, parts: Parts
+) -> None:
+    """By its token a service: refused on its own, and with an unknown originator; with a known person it may."""
+    identify: Any = parts.snapshot.identify
+    changed = replace(identify, service_claim="idtyp", service_values=frozenset({"app"}))
+    gated = behind(world, records_system, parts, identify=changed)
+    path, declared = world.path(world.cast.suspect), f'investigate.crime;ref="CR/1042/26";reason=%"{REASON}"'
+    statuses = [
+        (await gated.ask(path, declared=declared + more, headers=for_bearer(world, **SERVICE))).status_code
+        for more in ("", ';originator="T9999"', ';originator="T1003"')
+    ]
+    session = await made(gated, headers=for_bearer(world, **SERVICE))
+
+    assert [400, 400, 200] == statuses
+    assert [["originator-needed"], ["originator-unknown"], []] == [
+        entry.fields["reasons"] for entry in gated.entries[:3]
+    ]
+    assert 400 == session.status_code
+
+
+async def test_a_purpose_may_be_a_services_own(world: World, records_system: ASGIApp, parts: Parts) -> None:
+    """`service: allowed`: no person is asked for."""
+    identify: Any = parts.snapshot.identify
+    catalogue: Any = parts.snapshot.catalogue
+    crime = replace(catalogue.purposes["investigate.crime"], service_allowed=True)
+    gated = behind(
+        world,
+        records_system,
+        parts,
+        identify=replace(identify, service_claim="idtyp", service_values=frozenset({"app"})),
+        catalogue=replace(catalogue, purposes={**catalogue.purposes, "investigate.crime": crime}),
+        declarations=None,
+    )
+    declared = f'investigate.crime;ref="CR/1042/26";reason=%"{REASON}"'
+    answer = await gated.ask(
+        world.path(world.cast.suspect), declared=declared, headers=for_bearer(world, **SERVICE)
+    )
+
+    assert 200 == answer.status_code
+
+
+async def test_a_service_of_the_directory_needs_a_person_and_is_none(
+    world: World, records_system: ASGIApp, parts: Parts
+) -> None:
+    """What the directory marks as a service asks for somebody, and nobody can name it as that somebody."""
+
+    class Marked(FixedFacts):
+        async def is_service(self, staff_id: str) -> bool:
+            return staff_id == "T1003"
+
+    gated = behind(world, records_system, parts, facts=Marked())
+    declared = f'investigate.crime;ref="CR/1042/26";reason=%"{REASON}"'
+    path = world.path(world.cast.suspect)
+    alone = await gated.ask(path, declared=declared, who="T1003")
+    behind_it = await gated.ask(path, declared=declared + ';originator="T1003"')
+    for_maya = await gated.ask(path, declared=declared + ';originator="T1001"', who="T1003")
+
+    assert [400, 400, 200] == [answer.status_code for answer in (alone, behind_it, for_maya)]
+    assert ["originator-needed"] == gated.entries[0].fields["reasons"] == gated.entries[1].fields["reasons"]
+
+
+async def test_monitor_mode_records_what_a_session_does_not_reach(
+    world: World, records_system: ASGIApp, parts: Parts
+) -> None:
+    """In monitor mode the answer goes out as it is, and the entry says that enforcing would have asked (law 10)."""
+    gated = behind(world, records_system, parts, modes={"default": Mode.MONITOR})
+    token = (await made(gated)).json()["token"]
+    answer = await under(gated, token, gated.world.path(list(world.both.records)[320]))
+
+    assert 200 == answer.status_code
+    assert ["declaration-not-covering"] == gated.entries[-1].fields["reasons"][:1]
