@@ -4,13 +4,14 @@ No environment variable is read here or below: a setting has one place.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from purposegate.documents import read
+from purposegate.documents import Document, read
+from purposegate.errors import Finding, PolicyError
 from purposegate.model import Mode
 
 DEFAULT_PDP_DEADLINE_S = 0.8
@@ -177,7 +178,10 @@ class Settings:
 
 def load(path: Path) -> Settings:
     """Read the file. Raises `PolicyError` with every fault, each with its line."""
-    content = read(path, "settings").content
+    document = read(path, "settings")
+    content = document.content
+    if faults := list(_unknown_roles(document)):
+        raise PolicyError(faults)
     home = path.resolve().parent
     limits = content.get("limits", {})
     return Settings(
@@ -202,6 +206,17 @@ def load(path: Path) -> Settings:
         refill_pages=limits.get("refill_pages", DEFAULT_REFILL_PAGES),
         cursor_lifetime_s=limits.get("cursor_lifetime_s", DEFAULT_CURSOR_LIFETIME_S),
     )
+
+
+def _unknown_roles(document: Document) -> Iterator[Finding]:
+    """Roles that may push or decide and that nobody can have: a misspelt one would lock everybody out unseen."""
+    facts, known = document.content["facts"], set(document.content["identity"]["roles"].values())
+    named = [(["decide_roles"], facts.get("decide_roles", ()))]
+    named += [(["push", feed], roles) for feed, roles in facts.get("push", {}).items()]
+    for keys, roles in named:
+        for place, role in enumerate(roles):
+            if role not in known:
+                yield document.finding(["facts", *keys, place], "a role that identity.roles gives somebody")
 
 
 def _ledger(content: Mapping[str, Any], home: Path) -> LedgerSettings:

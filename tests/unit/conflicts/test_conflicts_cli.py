@@ -245,3 +245,14 @@ def test_verify_finds_what_was_altered(world: World) -> None:
     result = run(world, "verify")
 
     assert "not those that were sealed" in str(result.exception)
+
+
+def test_a_role_that_nobody_has_decides_nothing(world: World) -> None:
+    """A misspelt role in the settings is a fault with its line, not a lock without a key."""
+    path = world.home / "purposegate.yaml"
+    path.write_text(
+        path.read_text().replace("  decide_roles:\n  - supervisor\n", "  decide_roles:\n  - supervisr\n")
+    )
+    result = run(world, "verify")
+
+    assert ["facts.decide_roles.0"] == [finding.key for finding in getattr(result.exception, "findings", ())]
