@@ -184,7 +184,7 @@ def identity_row(identity: Identity) -> dict[str, Any]:
     return {
         "names": [list(name) for name in identity.names],
         "born": list(identity.born),
-        "addresses": [list(address) for address in identity.addresses],
+        "addresses": [address.as_list for address in identity.addresses],
         "phones": list(identity.phones),
         "plates": list(identity.plates),
     }

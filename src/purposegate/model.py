@@ -134,13 +134,28 @@ class Name(NamedTuple):
 
 
 class Address(NamedTuple):
-    """A postal address in parts, as written; empty parts are unknown, never wild cards."""
+    """A postal address in parts, as written; empty parts are unknown, never wild cards.
+
+    `latitude` and `longitude` are WGS 84, decimal degrees; `uprn` is the United Kingdom's number of one home or building.
+    """
 
     number: str = ""
     street: str = ""
     unit: str = ""
     locality: str = ""
     postcode: str = ""
+    latitude: str = ""
+    longitude: str = ""
+    uprn: str = ""
+
+    @property
+    def as_list(self) -> list[str]:
+        """Its parts for an entry or a sealed row: the postal ones, and the others only where one of them is known."""
+        return list(self) if any(self[POSTAL_PARTS:]) else list(self[:POSTAL_PARTS])
+
+
+POSTAL_PARTS = 5
+"""An address's parts before its coordinates; what was written before there were any has these alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,6 +200,8 @@ class Lookup:
     records: tuple[RecordRef, ...]
     declaration: Declaration
     criteria: Mapping[str, str] = field(default_factory=lambda: NOTHING)
+    sought: tuple[Identity, ...] = ()
+    """Whom a search's criteria describe, as a row of the answer would."""
     continues: bool = False
     """Whether it goes on with a list: a page after the first."""
     grace_s: int = 0

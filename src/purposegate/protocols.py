@@ -16,6 +16,7 @@ from purposegate.model import (
     Declaration,
     Declared,
     Entry,
+    Identity,
     Lookup,
     LookupFacts,
     Principal,
@@ -232,6 +233,11 @@ class Match(Protocol):
     @property
     def criteria(self) -> Mapping[str, str]:
         """Search terms and sort keys by field name; free text stands under `*`."""
+        ...
+
+    @property
+    def sought(self) -> tuple[Identity, ...]:
+        """Whom a search's criteria describe; empty where they describe nobody."""
         ...
 
     @property

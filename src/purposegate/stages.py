@@ -111,6 +111,7 @@ async def _declared(attempt: Attempt, match: Match) -> Lookup:
         records=match.records,
         declaration=declaration,
         criteria=match.criteria,
+        sought=match.sought,
         grace_s=purpose.grace_s,
         continues=bool(match.page),
     )

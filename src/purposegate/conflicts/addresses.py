@@ -1,4 +1,4 @@
-"""Addresses folded into parts that can be compared: number, street, unit, locality, postcode.
+"""Addresses folded into parts that can be compared: number, street, unit, locality, postcode, and where they lie.
 
 Small on purpose: no gazetteer, so only what is written is compared. Handles what records systems really hold: the number
 at the head of the street line, `Flat 2`, `2/14`, ranges (`12-14`), letters (`12a`), street types long or short.
@@ -27,6 +27,8 @@ _SLASHED = re.compile(r"^\s*(?P<unit>\d{1,4}[a-z]?)\s*/\s*(?P<rest>\d.*)$", re.I
 _LEADING_NUMBER = re.compile(
     r"^\s*(?P<number>\d{1,5}\s?[a-z]?(?:\s*-\s*\d{1,5}[a-z]?)?)(?:\s*,\s*|\s+)(?=\D)", re.IGNORECASE
 )
+_DEGREES = re.compile(r"[+-]?\d{1,3}(?:\.\d{1,15})?", re.ASCII)
+_UPRN = re.compile(r"\d{1,12}", re.ASCII)
 _NUMBER = re.compile(r"(\d{1,6})\s*([a-z]?)(?:\s*-\s*(\d{1,6})\s*[a-z]?)?", re.IGNORECASE)
 
 
@@ -45,6 +47,13 @@ class Number(NamedTuple):
         return max(0, self.low - other.high, other.low - self.high)
 
 
+class Point(NamedTuple):
+    """Where something lies: WGS 84, decimal degrees."""
+
+    latitude: float
+    longitude: float
+
+
 class Place(NamedTuple):
     """An address, folded; empty or None where a part is not known."""
 
@@ -53,6 +62,23 @@ class Place(NamedTuple):
     unit: str
     locality: str
     postcode: str
+    uprn: str = ""
+    point: Point | None = None
+
+
+def point(latitude: str, longitude: str) -> Point | None:
+    """The point that two texts name, or None; also for 0, 0, which is in the sea and what systems write for "not known"."""
+    if not (_DEGREES.fullmatch(latitude.strip()) and _DEGREES.fullmatch(longitude.strip())):
+        return None
+    found = Point(float(latitude), float(longitude))
+    if abs(found.latitude) > 90 or abs(found.longitude) > 180:  # noqa: PLR2004  a quarter and half of a circle
+        return None
+    return found if any(found) else None
+
+
+def folded_uprn(text: str) -> str:
+    """The United Kingdom's number of one home or building, without leading zeros; empty where the text is none."""
+    return text.strip().lstrip("0") if _UPRN.fullmatch(text.strip()) else ""
 
 
 def _number(text: str) -> Number | None:
@@ -91,6 +117,8 @@ def place(address: Address) -> Place | None:
         unit=fold(flat["unit"] if flat else unit).replace(" ", "").lstrip("0"),
         locality=fold(address.locality).replace(" ", ""),
         postcode=fold(address.postcode).replace(" ", ""),
+        uprn=folded_uprn(address.uprn),
+        point=point(address.latitude, address.longitude) if address.latitude else None,
     )
     return made if any(made) else None
 

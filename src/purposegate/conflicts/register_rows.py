@@ -58,10 +58,7 @@ def entry_bytes(entry: RegisterEntry) -> bytes:
             entry.provenance,
             list(map(list, person.names)),
             person.born,
-            [
-                [*home.address, home.lived.start.isoformat(), home.lived.end.isoformat()]
-                for home in entry.homes
-            ],
+            [[*home.address.as_list, *_lived(home.lived)] for home in entry.homes],
             person.phones,
             person.plates,
             sorted(map(list, entry.records)),
@@ -118,9 +115,9 @@ def _lived(interval: Interval) -> tuple[str, str]:
 
 
 def _home(written: list[str]) -> Home:
-    number, street, unit, locality, postcode, start, end = written
+    *parts, start, end = written
     return Home(
-        Address(number, street, unit, locality, postcode),
+        Address(*parts),
         Interval(
             datetime.fromisoformat(start) if start else BEGINNING,
             datetime.fromisoformat(end) if end else FOREVER,

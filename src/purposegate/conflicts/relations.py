@@ -104,19 +104,33 @@ class Matching:
     shares: Shares
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NearBy:
+    """What makes somebody a neighbour. Every rule adds to the others, and each widened finds all that it found before.
+
+    `numbers_within` counts house numbers on one street; `metres_within` is a neighbour beyond doubt, `metres_perhaps` a
+    candidate; `postcode_units` is whether the same full United Kingdom postcode alone makes a candidate.
+    """
+
+    numbers_within: int
+    metres_within: float = 0.0
+    metres_perhaps: float = 0.0
+    postcode_units: bool = False
+
+
 NO_COMPOSITION: Mapping[str, Mapping[str, str]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Relations:
-    """conflicts.yaml, loaded. `numbers_within` is how far apart neighbours' house numbers may be.
+    """conflicts.yaml, loaded.
 
     `compose[one][next]` is what somebody's `one`'s `next` is to them; chains have at most `depth` entries.
     """
 
     by_name: Mapping[str, Relation]
     aliases: Mapping[str, str]
-    numbers_within: int
+    near_by: NearBy
     matching: Matching
     compose: Mapping[str, Mapping[str, str]] = field(default_factory=lambda: NO_COMPOSITION)
     depth: int = 1
@@ -143,7 +157,7 @@ def load(path: Path) -> Relations:
         aliases=MappingProxyType(
             {str(word): str(name) for name, body in written.items() for word in body.get("also", ())}
         ),
-        numbers_within=int(document.content["neighbours"]["numbers_within"]),
+        near_by=_near_by(document.content["neighbours"]),
         matching=_matching(document.content["matching"], path.parent),
         compose=_compose(document.content.get("compose", {}).get("steps", {})),
         depth=int(document.content.get("compose", {}).get("depth", 1)),
@@ -170,6 +184,15 @@ def _relation(name: str, body: Mapping[str, Any]) -> Relation:
         ),
         counts_after_end_days=int(body.get("counts_after_end_days", 0)),
         acyclic=bool(body.get("acyclic", False)),
+    )
+
+
+def _near_by(body: Mapping[str, Any]) -> NearBy:
+    return NearBy(
+        numbers_within=int(body["numbers_within"]),
+        metres_within=float(body.get("metres_within", 0)),
+        metres_perhaps=float(body.get("metres_perhaps", 0)),
+        postcode_units=bool(body.get("postcode_units", False)),
     )
 
 

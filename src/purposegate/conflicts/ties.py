@@ -18,7 +18,7 @@ from purposegate.conflicts.directory import Directory, Staff
 from purposegate.conflicts.matching import Line, Linker, Score
 from purposegate.conflicts.neighbours import nearness
 from purposegate.conflicts.register import Entries, RegisterEntry
-from purposegate.conflicts.relations import COLLEAGUE, DIRECTORY, EX_COLLEAGUE, SELF, Relations
+from purposegate.conflicts.relations import COLLEAGUE, DIRECTORY, EX_COLLEAGUE, NEIGHBOUR, SELF, Relations
 from purposegate.conflicts.written import Home, local_day, staff_key
 from purposegate.model import Conflict, Identity, RecordRef, Row, Tier, Whose
 
@@ -73,6 +73,18 @@ class Ties:
             if sort not in best or best[sort].score < tie.score:
                 best[sort] = tie
         return tuple(best.values())
+
+    def is_sought(self, staff_id: str, sought: Identity, *, at: datetime) -> bool:
+        """Whether a search for this person is a search for somebody they have a tie to. Pure: no I/O.
+
+        Only where it means one person: a telephone, a plate, or a name with a whole birth or a home. A neighbour is sought only
+        beyond doubt: half of a town lives in some candidate's street.
+        """
+        record = seen(Row(record=RecordRef("", ""), subjects=(sought,), fields=frozenset(), place=0))
+        return any(map(_means_one, record.subjects)) and any(
+            tie.tier is Tier.CONFIRMED or tie.relation != NEIGHBOUR
+            for tie in self.of(staff_id, Whose.PRINCIPAL, record, at=at)
+        )
 
     def _around(self, key: str) -> Around:
         ready = self._ready.get(key)
@@ -171,9 +183,9 @@ class Ties:
         theirs = [place for subject in record.subjects for place in subject.person.places]
         for mine, home in own.homes:
             for place in theirs:
-                for near in nearness(mine, place, numbers_within=self._relations.numbers_within):
+                for near in nearness(mine, place, self._relations.near_by):
                     if self._lived_lately(home, near.relation, at):
-                        score = Score(0.0, ((f"{near.relation}:numbers-apart", float(near.apart)),), kinds=1)
+                        score = Score(0.0, ((f"{near.relation}:{near.by}", near.apart),), kinds=1)
                         yield self._tie(near.relation, whose, near.tier, f"{own.source}:home", score)
 
     def _lived_lately(self, home: Home, relation: str, at: datetime) -> bool:
@@ -206,6 +218,14 @@ class Ties:
             score=round(score.bits, 2),
             table=_rounded(score.table),
         )
+
+
+def _means_one(subject: Subject) -> bool:
+    """Whether a description is of one person, and not of all who share a name or a street."""
+    one = subject.person
+    named = any(name.given and name.surname for name in one.names)
+    homes = any(home.number and (home.postcode or home.street) for home in one.places)
+    return bool(one.phones or one.plates) or (named and (homes or any(birth.day for birth in one.births)))
 
 
 def _rounded(table: tuple[Line, ...]) -> tuple[Line, ...]:

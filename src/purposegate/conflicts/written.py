@@ -4,13 +4,14 @@ from datetime import date, datetime
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+from purposegate.conflicts.addresses import folded_uprn, point
 from purposegate.conflicts.dates import Interval, read_birth, read_day, read_end, read_start
 from purposegate.conflicts.tables import Line, Table, parts, several
 from purposegate.model import Address, Identity, Name, RecordRef
 
 NAMES = "Given|Surname, several parted by ;"
 BORN = "dates as YYYY-MM-DD, YYYY-MM or YYYY, not in the future, several parted by ;"
-HOMES = "number|street|flat|locality|postcode|from|to, several parted by ;"
+HOMES = "number|street|flat|locality|postcode|from|to|latitude|longitude|uprn, several parted by ;"
 RECORDS = "kind:id, several parted by ;"
 
 
@@ -48,10 +49,16 @@ def read_homes(text: str, zone: ZoneInfo) -> tuple[Home, ...]:
 
 
 def _read_home(value: str, zone: ZoneInfo) -> Home:
-    number, street, unit, locality, postcode, start, end = parts(value, most=7)
-    address = Address(number=number, street=street, unit=unit, locality=locality, postcode=postcode)
+    number, street, unit, locality, postcode, start, end, *where = parts(value, most=10)
+    latitude, longitude, uprn = where
+    address = Address(number, street, unit, locality, postcode, latitude, longitude, uprn)
     lived = Interval(read_start(start, zone), read_end(end, zone))
     if not any(address) or lived.start >= lived.end:
+        raise ValueError
+    # A slip here would move the home and lose its neighbours, so what cannot be read is a fault, not something missing.
+    if bool(latitude or longitude) != bool(point(latitude, longitude)) or bool(uprn) != bool(
+        folded_uprn(uprn)
+    ):
         raise ValueError
     return Home(address, lived)
 

@@ -18,6 +18,7 @@ from purposegate.facts.bands import Bands
 from purposegate.facts.budgets import Budget
 from purposegate.facts.challenge import DRAWN, NONE, PER_MILLION, DayKeys, any_drawn
 from purposegate.facts.explanations import Explanations
+from purposegate.facts.fishing import SEARCHED_TIE
 from purposegate.facts.history import Count, History
 from purposegate.facts.involvement import LINKS, Involvement
 from purposegate.facts.links import LinkSource
@@ -27,6 +28,7 @@ from purposegate.facts.sights import Sights
 from purposegate.facts.snapshot import Reader, Snapshot
 from purposegate.facts.sources import FactsPaths, Refusal
 from purposegate.model import (
+    Action,
     Conflict,
     Lookup,
     LookupFacts,
@@ -181,6 +183,7 @@ class ForceFacts:
             ref_state=ref_state,
             as_of=as_of,
             numbers=numbers,
+            patterns=await _searched(snapshot, lookup),
             challenge=challenge,
             vetting=_validity(member.vetting_expires if member else None, today),
             training=_validity(member.training_expires if member else None, today),
@@ -307,6 +310,20 @@ async def _prepare(snapshot: Snapshot, lookup: Lookup) -> None:
     for _, staff_id in _behind(lookup):
         if not snapshot.ties.is_ready(staff_id):
             snapshot.ties.keep(staff_id, await asyncio.to_thread(snapshot.ties.prepare, staff_id))
+
+
+async def _searched(snapshot: Snapshot, lookup: Lookup) -> tuple[str, ...]:
+    """Whether a search is for somebody whom anybody behind it has a tie to. It refuses nothing, and changes no answer."""
+    if lookup.action is not Action.SEARCH or not lookup.sought:
+        return ()
+    await _prepare(snapshot, lookup)
+    ties = snapshot.ties
+    found = any(
+        ties.is_sought(staff_id, one, at=lookup.at)
+        for _, staff_id in _behind(lookup)
+        for one in lookup.sought
+    )
+    return (SEARCHED_TIE,) if found else ()
 
 
 def _ties(snapshot: Snapshot, lookup: Lookup, record: Seen) -> tuple[Conflict, ...]:

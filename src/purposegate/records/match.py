@@ -6,15 +6,16 @@ from functools import partial
 from typing import TypeVar
 
 from purposegate.exchange import Headers, Held, Page, Request
-from purposegate.model import Action, RecordRef, Row
+from purposegate.model import Action, Identity, RecordRef, Row
 from purposegate.protocols import Sheet
 from purposegate.records.html_sheet import HtmlSheet
 from purposegate.records.json_sheet import JsonSheet
-from purposegate.records.parameters import Asked, Kind
+from purposegate.records.parameters import FREE_TEXT, Asked, Kind
 from purposegate.records.paths import OVERRIDE_HEADERS, dashed, decoded_path, write_query
 from purposegate.records.redirects import Known, Look, location_of, tells_nothing_new
 from purposegate.records.routes import METHODS_WITHOUT_BODY, Route, plain_method
 from purposegate.records.rows import unreadable
+from purposegate.records.sought import sought, told
 
 S = TypeVar("S", JsonSheet, HtmlSheet)
 
@@ -58,6 +59,12 @@ class RouteMatch:
     def criteria(self) -> Mapping[str, str]:
         """Search terms and sort keys by field name; free text under `*`."""
         return self.asked.criteria
+
+    @property
+    def sought(self) -> tuple[Identity, ...]:
+        """Whom a search's criteria describe; empty where they describe nobody."""
+        values = told(self.asked.compared)
+        return sought(self.of.kind, values, " ".join(values.pop(FREE_TEXT, ()))) if values else ()
 
     @property
     def cap_bytes(self) -> int:

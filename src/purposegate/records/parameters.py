@@ -67,6 +67,7 @@ class Asked:
     """A query, read. `sent` goes upstream in this order; `ignored` does not; `page` is the sealed cursor.
 
     `touched` are the fields that criteria, sort keys and free text read; `open_values` what was sent that no closed list bounds.
+    `compared` are the criteria as (field, operator, value), free text under `*`; `criteria` is the same in words, with sort keys.
     """
 
     sent: Pairs
@@ -75,6 +76,7 @@ class Asked:
     criteria: Mapping[str, str]
     touched: frozenset[str]
     open_values: frozenset[str]
+    compared: tuple[tuple[str, str, str], ...] = ()
 
 
 def _unmapped(name: str, expected: str) -> RouteRefused:
@@ -131,6 +133,7 @@ class Parameters:
             sent=tuple(sent),
             page=next((value for _, value, parameter in known if parameter.kind is Kind.PAGE), ""),
             criteria=_criteria(known),
+            compared=tuple(_compared(known)),
             touched=frozenset(_touched(known)),
             open_values=frozenset(
                 value
@@ -187,6 +190,14 @@ def _criteria(known: Known) -> dict[str, str]:
             case _:
                 pass
     return {key: "; ".join(texts) for key, texts in found.items()}
+
+
+def _compared(known: Known) -> Iterator[tuple[str, str, str]]:
+    for _, value, parameter in known:
+        if value and parameter.kind is Kind.TEXT:
+            yield FREE_TEXT, parameter.operator, value
+        elif value and parameter.kind is Kind.CRITERION and not parameter.values:
+            yield parameter.fields[0], parameter.operator, value
 
 
 def _touched(known: Known) -> Iterator[str]:

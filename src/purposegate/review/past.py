@@ -12,7 +12,7 @@ from purposegate.ledger.index import Opener
 from purposegate.ledger.keys import KeyRing
 from purposegate.ledger.store import Reader, StoredEntry
 from purposegate.ledger.verdict import Progress
-from purposegate.model import Address, Identity, Name, RecordRef
+from purposegate.model import POSTAL_PARTS, Address, Identity, Name, RecordRef
 
 BATCH = 2_048
 FREE_TEXT = "*"
