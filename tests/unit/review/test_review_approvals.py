@@ -369,6 +369,7 @@ async def test_a_tampered_store_approves_nothing(
             db.execute("UPDATE matter SET step = 2, until = until + 1000000 WHERE id = ?", (matter,))
 
     assert 403 == (await view(gated, world.cast.witness)).status_code
+    assert 1 == events(gated).count("used")
 
 
 async def test_a_row_that_no_entry_bears_out_approves_nothing(world: World, gated: Gated) -> None:
