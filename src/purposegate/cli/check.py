@@ -59,11 +59,37 @@ def examine(policies: Path) -> Checked:
     done.routes = done.read(mapping.load, policies / "records.yaml")
     done.relations = done.read(relations.load, policies / "conflicts.yaml")
     done.bands = done.read(bands.load, policies / "facts.yaml")
+    done.faults += _unknown_roles(done, policies / "facts.yaml")
+    done.faults += _unknown_fields(done, policies / "purposes.yaml")
     done.bundle = done.read(read_bundle, policies / CERBOS)
     if done.bundle is not None:
         done.faults += lint.findings(policies / CERBOS)
         done.faults += _disagreements(done, policies)
     return done
+
+
+def _unknown_roles(done: Checked, facts: Path) -> list[Finding]:
+    """Roles with a breadth of their own that the catalogue does not know: nobody would have it."""
+    if done.catalogue is None or done.bands is None:
+        return []
+    unknown = sorted(done.bands.breadth.roles.keys() - done.catalogue.roles.keys())
+    document = documents.parse(facts)
+    return [document.finding(["breadth", "roles", role], "a role of purposes.yaml") for role in unknown]
+
+
+def _unknown_fields(done: Checked, purposes: Path) -> list[Finding]:
+    """Fields that a purpose opens and that its record kind does not have: what was meant would stay masked."""
+    if done.catalogue is None or done.routes is None:
+        return []
+    document, found = documents.parse(purposes), []
+    for code, purpose in done.catalogue.purposes.items():
+        keys = [key for part in code.split(".") for key in ("purposes", part)]
+        for kind, words in purpose.opens.items():
+            known = done.routes.mask_words(kind) if kind in done.routes.kinds else words or frozenset()
+            if words is not None and not words <= known:
+                expected = f"columns or masks of {kind} in records.yaml: {', '.join(sorted(known))}"
+                found.append(document.finding([*keys, "opens", kind], expected))
+    return found
 
 
 def _disagreements(done: Checked, policies: Path) -> list[Finding]:

@@ -130,6 +130,10 @@ SLIPS = {
         "facts.yaml", "record: {few: 3, many: 5,", "record: {few: 3, many: many,", "many: many", "repeat.viewed.record.many",
         "want integer",
     ),
+    "a breadth for a role that nobody has": Slip(
+        "facts.yaml", "roles: {control_room: 500", "roles: {controlroom: 500", "controlroom", "breadth.roles.controlroom",
+        "a role of purposes.yaml",
+    ),
     "a rule that Cerbos cannot compile": Slip(
         RECORD, RESPOND, "expr: '\"respond\" inn R.attr.purpose_family'", "inn", "resourcePolicy.rules[0].condition",
         "Invalid expression",
