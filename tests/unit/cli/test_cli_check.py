@@ -134,6 +134,11 @@ SLIPS = {
         "facts.yaml", "roles: {control_room: 500", "roles: {controlroom: 500", "controlroom", "breadth.roles.controlroom",
         "a role of purposes.yaml",
     ),
+    "a field that a purpose opens and no record has": Slip(
+        "purposes.yaml", "opens: {vehicle: all, person: [name, born, address]}",
+        "opens: {vehicle: all, person: [name, borne, address]}", "borne",
+        "purposes.stop.purposes.vehicle.opens.person", "columns or masks of person in records.yaml: address",
+    ),
     "a rule that Cerbos cannot compile": Slip(
         RECORD, RESPOND, "expr: '\"respond\" inn R.attr.purpose_family'", "inn", "resourcePolicy.rules[0].condition",
         "Invalid expression",
