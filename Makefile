@@ -21,7 +21,7 @@ demo: venv ## walk lookups through the gate in front of Datasette
 test: venv ## laws, units, real Cerbos, SQLite, Datasette
 	$(BIN)/python -m pytest tests --ignore=tests/peers
 
-test-peers: venv .cache/peers/starlette/.ready .cache/peers/transparency/.ready .cache/.postgres-found .cache/.chromium-found ## other projects' own test suites, a real PostgreSQL, a real browser
+test-peers: venv .cache/peers/starlette/.ready .cache/peers/transparency/.ready .cache/peers/places/.ready .cache/.postgres-found .cache/.chromium-found ## other projects' own test suites, a real PostgreSQL, a real browser
 	$(BIN)/python -m pytest tests/peers
 
 screenshots: venv .cache/.chromium-found ## take the pictures in docs/ anew
@@ -43,6 +43,8 @@ format: venv ## rewrite the code in the house format
 
 bench: venv .cache/.wrk-found ## every benchmark; figures go to benchmarks/results/summary.json
 	$(BIN)/python -m benchmarks.run
+
+bench bench-matching: .cache/peers/places/.ready .cache/peers/linkage/.ready .cache/wheels/.pseudopeople
 
 bench-%: venv .cache/.wrk-found
 	$(BIN)/python -m benchmarks.run $*
@@ -107,6 +109,11 @@ endif
 	$(BIN)/python $(PIP) download --no-deps $(LOCKED) --dest $(@D) --requirement $<
 	@touch $@
 
+.cache/wheels/.pseudopeople: requirements/pseudopeople.txt | .venv/.dependencies
+	@mkdir -p $(@D)
+	$(BIN)/python $(PIP) download --no-deps $(LOCKED) --dest $(@D) --requirement $<
+	@touch $@
+
 .cache/peers/starlette/.ready: requirements/peers-starlette.txt requirements/starlette-sdist.txt | .cache/.python-found
 	rm -rf $(@D) && $(PYTHON) -m venv $(@D)/venv
 	$(@D)/venv/bin/python $(PIP) install $(LOCKED) --requirement $<
@@ -115,7 +122,8 @@ endif
 	mkdir $(@D)/source && tar -xzf $(@D)/starlette-*.tar.gz -C $(@D)/source --strip-components=1
 	@touch $@
 
-.cache/peers/transparency/.ready: requirements/peers-transparency.txt | .venv/.package
+.cache/peers/transparency/.ready .cache/peers/places/.ready .cache/peers/linkage/.ready: .cache/peers/%/.ready: \
+  requirements/peers-%.txt | .venv/.package
 	rm -rf $(@D) && mkdir -p $(@D)
 	$(BIN)/python $(PIP) install $(LOCKED) --target $(@D) --requirement $<
 	@touch $@
@@ -132,5 +140,7 @@ UV_COMPILE = .cache/uv/bin/uv pip compile --quiet --universal --python-version 3
 lock: .cache/uv/.ready ## resolve the locks anew from pyproject.toml
 	$(UV_COMPILE) pyproject.toml --extra demo --extra postgres --group dev --output-file requirements/dev.txt --upgrade
 	$(UV_COMPILE) pyproject.toml --group peers-starlette --output-file requirements/peers-starlette.txt --upgrade
-	$(UV_COMPILE) --group peers-transparency --output-file requirements/peers-transparency.txt --upgrade
+	for peer in transparency places linkage; do \
+	  $(UV_COMPILE) --group peers-$$peer --output-file requirements/peers-$$peer.txt --upgrade || exit 1; \
+	done
 	npm install --package-lock-only --omit-lockfile-registry-resolved --no-audit --no-fund --loglevel=error
