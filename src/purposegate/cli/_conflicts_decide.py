@@ -171,6 +171,7 @@ def _candidate(force: Force, principal: str, ref: RecordRef, source: str, now: d
         raise SettingsError(
             "this tie is no candidate: what agrees leaves no doubt; mend the entry or the record instead"
         )
+    found.sort(key=lambda tie: tie.tier is not Tier.CANDIDATE)
     name, relation = (found[0].entry, found[0].relation) if found else (before[0].entry, before[0].relation)
     return Candidate(
         relation=relation,

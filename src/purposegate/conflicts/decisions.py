@@ -12,7 +12,10 @@ from datetime import datetime
 from enum import StrEnum
 
 from purposegate.conflicts.people import Person, person
-from purposegate.model import Identity, RecordRef, Tier
+from purposegate.model import Conflict, Identity, RecordRef, Tier
+
+HOME = ":home"
+"""How the name of a tie's source ends where it is not a person but where they live."""
 
 
 class Verdict(StrEnum):
@@ -68,13 +71,17 @@ def _facts(one: Person) -> Iterator[str]:
 
 
 def settled(
-    tier: Tier, decisions: Sequence[Decision], entry: str, of_entry: frozenset[str], of_record: frozenset[str]
+    tie: Conflict, decisions: Sequence[Decision], of_entry: frozenset[str], of_record: frozenset[str]
 ) -> Tier | None:
-    """The tier of a tie after what people decided of it; None where it was rejected. Only a candidate can be."""
+    """The tier of a tie after what people decided of it; None where it was rejected. Only a candidate can be.
+
+    A home may make its people a household and neighbours at once: then one that is confirmed says nothing of the other.
+    """
     for decision in decisions:
-        if decision.entry == entry and decision.covers(of_entry, of_record):
-            if decision.verdict is Verdict.CONFIRMED:
+        if decision.entry == tie.entry and decision.covers(of_entry, of_record):
+            is_meant = decision.relation == tie.relation or not tie.entry.endswith(HOME)
+            if decision.verdict is Verdict.CONFIRMED and is_meant:
                 return Tier.CONFIRMED
-            if tier is Tier.CANDIDATE:
+            if decision.verdict is Verdict.REJECTED and tie.tier is Tier.CANDIDATE:
                 return None
-    return tier
+    return tie.tier

@@ -1,7 +1,6 @@
 """The register in a PostgreSQL database: the same tables and statements, in a schema of its own. Needs the extra `postgres`."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import count
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import psycopg
@@ -13,8 +12,6 @@ from purposegate.errors import SettingsError
 NAMESPACE = "purposegate_register"
 TYPES = {"blob": "BYTEA", "integer": "BIGINT", "clustered": "", "temporary": "TEMP"}
 LOCK_WAIT_MS = 5_000
-PORTION = 5_000
-_NUMBERS = count(1)
 _CONNECTION = {
     "connect_timeout": "5",
     "target_session_attrs": "read-write",
@@ -76,27 +73,6 @@ class PostgresConnection:
     def _again(self) -> "psycopg.Connection[Any]":
         try:
             return self._connect()
-        except psycopg.Error as error:
-            raise RegisterBrokenError(type(error).__name__) from error
-
-    def each(self, statement: str, values: Sequence[Any] = ()) -> Iterator[Any]:
-        """See `Connection`. Takes a transaction of its own where there is none."""
-        try:
-            with (
-                self._session.transaction(),
-                self._session.cursor(name=f"register_{next(_NUMBERS)}") as cursor,
-            ):
-                cursor.itersize = PORTION
-                cursor.execute(_spelt(statement), values)
-                yield from cursor
-        except psycopg.Error as error:
-            raise RegisterBrokenError(type(error).__name__) from error
-
-    def many(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
-        """See `Connection`."""
-        try:
-            with self._session.cursor() as cursor:
-                cursor.executemany(_spelt(statement), rows)
         except psycopg.Error as error:
             raise RegisterBrokenError(type(error).__name__) from error
 

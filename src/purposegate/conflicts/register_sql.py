@@ -5,7 +5,7 @@ A row is visible to generation g where `since <= g` and `until` is nothing or gr
 others, so that a gate goes on reading the one it loaded until it loads the next.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 KEPT_GENERATIONS = 16
@@ -92,14 +92,6 @@ class Connection(Protocol):
 
     def rows(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
         """All rows of a statement."""
-        ...
-
-    def each(self, statement: str, values: Sequence[Any] = ()) -> Iterator[Any]:
-        """Rows of a statement, not all at once in memory."""
-        ...
-
-    def many(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
-        """Run a statement for each of these."""
         ...
 
     def offering(self, offered: Iterable[Sequence[Any]], statement: str) -> None:

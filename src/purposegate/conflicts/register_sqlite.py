@@ -1,7 +1,7 @@
 """The register in an SQLite file. Readers go on beside one writer (WAL); a commit is on the disk when it returns."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -58,20 +58,6 @@ class SqliteConnection:
         """See `Connection`."""
         try:
             return self._db.execute(statement, values).fetchall()
-        except apsw.Error as error:
-            raise RegisterBrokenError(type(error).__name__) from error
-
-    def each(self, statement: str, values: Sequence[Any] = ()) -> Iterator[Any]:
-        """See `Connection`."""
-        try:
-            yield from self._db.execute(statement, values)
-        except apsw.Error as error:
-            raise RegisterBrokenError(type(error).__name__) from error
-
-    def many(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
-        """See `Connection`."""
-        try:
-            self._db.executemany(statement, rows)
         except apsw.Error as error:
             raise RegisterBrokenError(type(error).__name__) from error
 

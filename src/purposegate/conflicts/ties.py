@@ -119,7 +119,7 @@ class Ties:
         decisions = own.decided(record.record)
         of_record = known(subject.person for subject in record.subjects)
         for tie in found:
-            tier = settled(tie.tier, decisions, tie.entry, self.known_of(own, tie.entry), of_record)
+            tier = settled(tie, decisions, self.known_of(own, tie.entry), of_record)
             if tier:
                 yield replace(tie, tier=tier)
         names = {tie.entry for tie in found}

@@ -118,7 +118,7 @@ async def test_a_store_put_back_is_not_taken(paths: FactsPaths, site: RegisterSi
     with_old = old.rows("SELECT generation, kid, nonce, ct FROM head")
     old.close()
     connection = site.connect()
-    connection.many("INSERT INTO head VALUES (?, ?, ?, ?)", with_old)
+    connection.rows("INSERT INTO head VALUES (?, ?, ?, ?)", with_old[0])
     connection.close()
     (refusal,) = await facts.refresh()
 
