@@ -155,7 +155,7 @@ class Application(AbstractAsyncContextManager[Parts]):
             facts=facts,
             identify=identify,
             cursors=cursors,
-            ways=WaysForward(hand_over=settings.hand_over, supervisor=settings.supervisor),
+            ways=_ways(settings),
             modes=settings.modes,
             digest=_digest(read, decider.digest),
             refill_pages=settings.refill_pages,
@@ -283,6 +283,14 @@ def _open_docket(
     store = open_store(location)
     store.prune(int((clock() - REVIEWS_KEPT).timestamp()))
     return Docket(store, Sealing(keys.load(location.key_file)), ledger, clock=clock), store
+
+
+def _ways(settings: Settings) -> WaysForward:
+    return WaysForward(
+        hand_over=settings.hand_over,
+        supervisor=settings.supervisor,
+        steps_up=settings.step_up is not None,
+    )
 
 
 def _step_up(settings: Settings) -> StepUp | None:

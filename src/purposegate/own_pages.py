@@ -52,6 +52,8 @@ async def purposes(visit: Visit) -> Reply:
     content: dict[str, Any] = {"purposes": catalogue.offered(principal)}
     if any(purpose.breaks_glass(principal) for purpose in catalogue.open_to(principal)):
         content["break-glass"] = BREAK_GLASS_TEXT
+    if step_up := visit.snapshot.step_up:
+        content["step-up"] = {"acr_values": list(step_up.acr_values), "max_age": step_up.max_age_s}
     return json_page(content)
 
 

@@ -35,6 +35,8 @@ class WaysForward:
 
     hand_over: str
     supervisor: str
+    steps_up: bool = False
+    """Whether signing in anew is a way: so the settings say, for everybody and every refusal alike."""
 
     def header(self, *, searched: bool) -> Headers:
         """The Link header of every search answer, rows withheld or not (law 7)."""
@@ -51,6 +53,14 @@ class WaysForward:
             {"rel": "hand-over", "href": self.hand_over, "title": "Hand the reference to a colleague"},
             {"rel": "supervisor", "href": self.supervisor, "title": "Ask a supervisor"},
         ]
+        if self.steps_up:
+            links.append(
+                {
+                    "rel": "step-up",
+                    "href": f"{PREFIX}/purposes#step-up",
+                    "title": "Sign in again with the method named there; for some lookups that is enough",
+                }
+            )
         if breaks_glass:
             links.append(
                 {

@@ -100,7 +100,7 @@ def disposed(
         kind=EntryKind.DISPOSITION,
         lookup_id=lookup_id,
         at=at,
-        released=True,
+        released=False,
         fields={**fields, "group": group.id, "on_behalf_of": whose, "disposition": disposition},
         rows=rows,
     )

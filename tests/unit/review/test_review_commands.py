@@ -174,6 +174,21 @@ async def test_a_refusal_leads_to_the_gates_own_pages(world: World, records_syst
     assert [200, 200] == [one.status_code for one in pages]
 
 
+async def test_signing_in_anew_is_offered_to_everybody_alike(world: World, records_system: ASGIApp) -> None:
+    """Where settings name a method, every refusal links to it, whatever the lookup lacked, and the page names it."""
+    path = world.settings("step_up.yaml", identity={"step_up": {"acr_values": ["phr"], "max_age_s": 120}})
+    async with opened_as(path) as parts:
+        wants = demanding(world, records_system, parts, obligation="step_up")
+        tied = behind(world, records_system, parts)
+        refused = [await view(wants, world.cast.suspect), await view(tied, world.cast.relative)]
+        page = await tied.ask("/.purposegate/purposes", declared=None)
+
+    assert [403, 403] == [one.status_code for one in refused]
+    assert refused[0].json()["links"] == refused[1].json()["links"]
+    assert "step-up" in [one["rel"] for one in refused[0].json()["links"]]
+    assert {"acr_values": ["phr"], "max_age": 120} == page.json()["step-up"]
+
+
 @asynccontextmanager
 async def opened_as(path: Path) -> AsyncIterator[Parts]:
     """Real parts from this file."""
