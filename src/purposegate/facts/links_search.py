@@ -213,7 +213,7 @@ class Walk:
                 opened, closed = self._open(ref)
                 lo, hi = max(lo, opened), min(hi, closed + door.within + grace)
             for own in self._firsts[place.node]:
-                if own.relation == door.relation and own.start <= self._at and max(lo, own.start) < hi:
+                if own.relation == door.relation and own.start <= self._at:
                     yield _Spell(place.row, door.template, door, own, lo, hi)
 
     async def _results(
