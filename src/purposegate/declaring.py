@@ -38,11 +38,13 @@ async def declare(attempt: Attempt, match: Match) -> tuple[Declaration, Purpose]
 async def require_reach(attempt: Attempt, match: Match, lookup: Lookup) -> None:
     """Return if the declaration was made for this lookup, or its reference explains each record that is named.
 
-    A search names none, so one made ahead reaches it only by naming it. Raises `DeclarationRefused`, and what facts raise.
+    A search names none, so one made ahead reaches it only by naming it; glass is broken for one lookup and no other.
+    Raises `DeclarationRefused`, and what facts raise.
     """
     if attempt.made is not None and attempt.made.covers:
         return
-    if not await attempt.snapshot.facts.reference_explains(lookup, match.records):
+    broken = lookup.declaration.break_glass
+    if broken or not await attempt.snapshot.facts.reference_explains(lookup, match.records):
         raise DeclarationRefused(
             Reason.DECLARATION_NOT_COVERING,
             "It was made for one other lookup, or for records that its reference explains.",

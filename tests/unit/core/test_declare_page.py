@@ -385,3 +385,36 @@ async def test_the_page_stands_while_the_facts_do_not(
 
     assert 200 == answer.status_code
     assert b"one of your open tasks" not in answer.content
+
+
+async def test_glass_broken_on_the_page_is_broken_for_one_record(gated: Gated) -> None:
+    """It opens the record named, flagged; another, though its reference explains it, is asked for again."""
+    cast = gated.world.cast
+    path, explained = (gated.world.path(number, "") for number in (cast.curiosity, cast.suspect))
+    given = fields(await shown(gated, path)) | {
+        "purpose": "safeguard.victim",
+        "task": "CR/1042/26",
+        "reason": "The caller says that her former partner is at the door with a knife",
+        "break_glass": "yes",
+    }
+    answer = await sent(gated, given)
+    cookie = answer.headers["set-cookie"].partition(";")[0]
+    statuses = [
+        (await gated.ask(each, declared=None, headers={**NAVIGATION, "cookie": cookie})).status_code
+        for each in (path, explained)
+    ]
+
+    assert [200, 428] == statuses
+    assert gated.entries[-2].fields["declared_break_glass"]
+    assert "flag" in gated.entries[-2].rows[0]["obligations"]
+
+
+async def test_glass_is_not_broken_for_nothing(gated: Gated) -> None:
+    """Without a record that it is for, or under a purpose that has none, there is no glass to break."""
+    path = gated.world.path(gated.world.cast.suspect, "")
+    for back, purpose in (("", "safeguard.victim"), (path, "investigate.crime")):
+        page = await shown(gated, f"{PAGE}?return={quote(back)}")
+        given = fields(page) | {"purpose": purpose, "break_glass": "yes"}
+
+        assert 400 == (await sent(gated, given)).status_code
+        assert ["declaration-malformed"] == gated.entries[-1].fields["reasons"]

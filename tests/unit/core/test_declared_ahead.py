@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 
 from gates import Gated, World, behind, opened
 from purposegate.gate import Parts
-from purposegate.model import EntryKind, Mode, Principal
+from purposegate.model import EntryKind, Lookup, LookupFacts, Mode, Principal
 from purposegate.purposes.session_wire import COOKIE, FIELD
 from purposegate.testing import FixedFacts
 
@@ -508,3 +508,24 @@ async def test_monitor_mode_records_what_a_session_does_not_reach(
 
     assert 200 == answer.status_code
     assert ["declaration-not-covering"] == gated.entries[-1].fields["reasons"][:1]
+
+
+async def test_facts_are_told_how_long_an_assignment_counts(
+    world: World, records_system: ASGIApp, parts: Parts
+) -> None:
+    """The purpose's grace goes to the facts with the lookup; without one it is nothing."""
+    seen: list[int] = []
+
+    class Asked(FixedFacts):
+        async def about_lookup(self, lookup: Lookup, *, stale_ok: bool = False) -> LookupFacts:
+            seen.append(lookup.grace_s)
+            return await FixedFacts.about_lookup(self, lookup, stale_ok=stale_ok)
+
+    catalogue: Any = parts.snapshot.catalogue
+    crime = replace(catalogue.purposes["investigate.crime"], grace_s=86_400)
+    graced = replace(catalogue, purposes={**catalogue.purposes, "investigate.crime": crime})
+    for each in (catalogue, graced):
+        gated = behind(world, records_system, parts, catalogue=each, facts=Asked(), declarations=None)
+        await gated.ask(world.path(world.cast.suspect))
+
+    assert [0, 86_400] == seen
