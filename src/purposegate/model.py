@@ -254,7 +254,8 @@ class RecordFacts:
 
     `involvement` is `current` where something in `explained_by` holds now, `ended` where something held and is over, else
     `none`. `patterns` and `challenge` are those that only this record's people show; the lookup's own are in `LookupFacts`.
-    `last_work` is the principal's latest evidence of work on the record, UTC: from it on, sights are counted anew.
+    `last_work` is the principal's latest evidence of work on the record, UTC, and `ref_work` that on the reference declared:
+    from it on, sights are counted anew. Neither is asked for where something explains the record.
     """
 
     conflicts: tuple[Conflict, ...]
@@ -264,6 +265,7 @@ class RecordFacts:
     patterns: tuple[str, ...] = ()
     challenge: str = "none"
     last_work: datetime | None = None
+    ref_work: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ bucket begins at nought in the ledger's durable counters, for all workers and af
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import NamedTuple
 
 from purposegate.conflicts.written import local_day
@@ -142,7 +142,7 @@ class Budget:
         if facts.explained_by:
             key = CountKey(principal, f"{EXPLAINED}-{self._sight}", record)
             return Counting({RECORD: (key,)}, is_explained=True)
-        since = facts.last_work.isoformat() if facts.last_work else ""
+        since, ref_since = _since(facts.last_work), _since(facts.ref_work)
         opened = self._sight == VIEWED
         # A list's row is counted by the surest key of each person alone: it stops later anyway, and there are many rows.
         each = 1 if not opened else None
@@ -153,7 +153,7 @@ class Budget:
             SUBJECT: tuple(
                 CountKey(principal, self._sight, RecordRef("~subject", key), since) for key in people
             ),
-            REFERENCE: (CountKey(principal, self._sight, RecordRef("~reference", reference)),)
+            REFERENCE: (CountKey(principal, self._sight, RecordRef("~reference", reference), ref_since),)
             if reference
             else (),
         }
@@ -227,6 +227,10 @@ class Budget:
             patterns = (word,) if ordinals[run] >= limit else ()
         limit = self._bands.breadth.high_from(self._lookup.principal)
         return Words("high" if today >= limit else "usual", tuple(patterns), numbers, tuple(counted))
+
+
+def _since(worked: datetime | None) -> str:
+    return worked.isoformat() if worked else ""
 
 
 def _spell(day: date, days: int) -> int:

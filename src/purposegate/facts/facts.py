@@ -206,6 +206,7 @@ class ForceFacts:
         # Budgets count what nothing explains, and ask since when.
         unexplained = [record for record, one in zip(records, explained, strict=True) if not one.explained_by]
         worked = iter(await self._involvement.last_work(walk, unexplained, stale_ok=stale_ok))
+        ref_work = await self._ref_work(walk, snapshot, lookup, stale_ok=stale_ok) if unexplained else None
         as_of = min(snapshot.oldest(*sources), linked)
         await _prepare(snapshot, lookup)
         found: list[RecordFacts] = []
@@ -221,6 +222,7 @@ class ForceFacts:
                     as_of=as_of,
                     involvement=involvement,
                     last_work=None if paths else next(worked),
+                    ref_work=None if paths else ref_work,
                 )
             )
         return tuple(found)
@@ -230,6 +232,16 @@ class ForceFacts:
         stores = await self._involvement.stores(lookup, snapshot.links, stale_ok=stale_ok)
         oldest = min(store.as_of for store in stores)
         return self._involvement.walk(lookup, stores, snapshot.open), oldest
+
+    async def _ref_work(
+        self, walk: Walk, snapshot: Snapshot, lookup: Lookup, *, stale_ok: bool
+    ) -> datetime | None:
+        """The latest evidence of the principal's work on the reference declared, if the force knows it."""
+        kind, _, ref = snapshot.reference(lookup.declaration.ref).partition(":")
+        if not ref:
+            return None
+        (found,) = await self._involvement.last_work(walk, [RecordRef(kind, ref)], stale_ok=stale_ok)
+        return found
 
     async def _standing(self, walk: Walk, reference: str, grace: int, *, stale_ok: bool) -> str:
         """The state of a reference that is open: `assigned`, `ended`, `open`."""

@@ -183,6 +183,19 @@ async def test_a_reference_used_for_whomever_is_counted() -> None:
     assert ["first", "few", "few", "many"] == [seen[38], seen[39], seen[78], seen[79]]
 
 
+async def test_work_on_a_reference_begins_its_count_anew() -> None:
+    """Whoever writes in the case they name has its room again; a record's own count stays as it is."""
+    gate = Gate()
+    about = lookup(ref="CR/2200/26")
+    for number in range(80):
+        await gate.look(about, view(str(number)))
+    (after,) = await gate.look(about, view("0"), facts=replace(PLAIN, ref_work=NOW))
+    (without,) = await gate.look(about, view("90"))
+
+    assert {"reference": 1, "record": 2} == {name: after.numbers[name] for name in ("reference", "record")}
+    assert ("first", "many") == (after.repeat, without.repeat)
+
+
 async def test_a_list_stops_later_than_a_view() -> None:
     """Shown in a search: few from the tenth, over from the fortieth, and no view is counted by it."""
     gate = Gate()
@@ -193,6 +206,15 @@ async def test_a_list_stops_later_than_a_view() -> None:
 
     assert ["first", "few", "many", "over"] == [seen[8], seen[9], seen[19], seen[39]]
     assert ["first"] == await _bands(gate, 1, view("900", EDMUND))
+
+
+async def test_a_row_of_a_list_raises_few_counts() -> None:
+    """The record, its person's surest key and the reference: a hundred rows must not raise a thousand counters."""
+    somebody_known = replace(EDMUND, phones=("07700 900123",), plates=("AB12 CDE",))
+    (shown,) = await Gate().look(lookup(action=Action.SEARCH, ref="CR/1/26"), view("900", somebody_known))
+    (opened,) = await Gate().look(lookup(ref="CR/1/26"), view("900", somebody_known))
+
+    assert 3 == len(shown.counted) < len(opened.counted)
 
 
 async def test_breadth_is_of_one_local_day() -> None:

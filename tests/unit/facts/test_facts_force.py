@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -87,6 +87,18 @@ async def test_what_is_known_of_the_lookup(paths: FactsPaths) -> None:
         about.ref_state,
         dict(about.numbers),
     )
+
+
+async def test_since_when_sights_are_counted(paths: FactsPaths) -> None:
+    """Of what nothing explains: the latest work on the record, and on the reference declared; of the rest neither."""
+    facts = await _load(paths)
+    unlinked, explained = await facts.about_records(lookup(ref=REF), [row(record="78"), row(record="77")])
+    (elsewhere,) = await facts.about_records(lookup(ref="CR/9/26"), [row(record="78")])
+    assigned = datetime(2026, 3, 1, tzinfo=UTC)
+
+    assert (None, assigned) == (unlinked.last_work, unlinked.ref_work)
+    assert (None, None) == (explained.last_work, explained.ref_work)
+    assert (None, None) == (elsewhere.last_work, elsewhere.ref_work)
 
 
 async def test_a_principal_outside_the_directory(paths: FactsPaths) -> None:
