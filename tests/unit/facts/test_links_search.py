@@ -95,6 +95,19 @@ async def test_a_path_holds_while_all_its_links_do(
     assert (expected, ("case",) if expected == "current" else ()) == (found.involvement, found.explained_by)
 
 
+async def test_links_that_never_held_together_are_no_past() -> None:
+    """The vehicle came after the assignment's end: nobody was ever involved with it."""
+    links = [
+        link("staff:E1 -assigned-> case:C1", -5, -3),
+        link("case:C1 -involves-> person:77"),
+        link("person:77 -keeps-> vehicle:V1", -1),
+    ]
+
+    assert ["none", "ended"] == [
+        one.involvement for one in await explain(links, ALL, "vehicle:V1", "person:77")
+    ]
+
+
 async def test_a_link_may_count_after_its_end() -> None:
     """`within` is for each arrow of its template alone."""
     links = [
