@@ -115,6 +115,16 @@ def crowd() -> Iterator[Link]:
     yield Link("case:y5", "involves", "person:2", Interval())
 
 
+async def question_us(source: LinkSource) -> float:
+    """What one question for one pair of ends costs here, median: the unit that both arms are made of."""
+    view, waits = await source.view("E1", NOW), []
+    for number in range(5_000):
+        begun = time.perf_counter()
+        await view.between(f"staff:e{number}", lambda _: (">assigned",), (f"case:cr/{number}/26",))
+        waits.append(time.perf_counter() - begun)
+    return sorted(waits)[len(waits) // 2] * 1e6
+
+
 async def crowded_ms(facts: ForceFacts, whom: str) -> tuple[float, str]:
     """The slowest of 200 lookups of somebody by that member of staff, milliseconds, and the involvement found."""
     one = lookups(1)[0]
@@ -174,7 +184,10 @@ async def measure(
         "sqlite": Arm(facts_of(paths, ledgers["sqlite"], templates, SqliteSource(folder / "links.db"))),
         "postgres": Arm(facts_of(paths, ledgers["postgres"], templates, database)),
     }
-    figures: dict[str, float] = {}
+    figures = {
+        "facts.one_question_us.sqlite": await question_us(SqliteSource(folder / "links.db")),
+        "facts.one_question_us.postgres": await question_us(database),
+    }
     for name, unit, scale in (("sqlite", "us", 1e6), ("postgres", "ms", 1e3)):
         found = await added(base, arms[name], lookups(WARM + LOOKUPS[name]))
         for share in (50, 99):
