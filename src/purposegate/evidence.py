@@ -49,6 +49,7 @@ class Judged:
     standing: Standing
     explained_by: tuple[str, ...] = ()
     involvement: str = "none"
+    patterns: tuple[str, ...] = ()
 
 
 def count_keys(own: Iterable[CountKey], rows: Iterable[Judged]) -> tuple[CountKey, ...]:
@@ -222,6 +223,7 @@ def row_fields(judged: Judged, *, released: bool, hidden: frozenset[str] = froze
         "counts": dict(judged.standing.numbers),
         "explained_by": list(judged.explained_by),
         "involvement": judged.involvement,
+        "patterns": list(judged.patterns),
         "subjects": [identity_row(identity) for identity in row.subjects],
     }
 

@@ -134,6 +134,7 @@ def _judged(
             standing=standing,
             explained_by=facts.explained_by,
             involvement=facts.involvement,
+            patterns=tuple(sorted({*facts.patterns, *standing.patterns})),
         )
         for row, outcome, standing, facts in zip(rows, outcomes, standings, found, strict=True)
     )

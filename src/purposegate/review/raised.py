@@ -9,7 +9,8 @@ misused the system, so a list that is not ranked is not read. Each sign has poin
 record, a sure tie, an originator who denies), what needs several causes to be innocent has fewer (coming back, several ways to
 one person), what is common among the honest has least (a flag alone, a reference that is closed). Points of one row add up to
 at most 100. New joiners and people off duty weigh a third more each: published cases began weeks after joining and off duty,
-and fewer lawful lookups are made so. What a supervisor approved beforehand weighs half: somebody looked already.
+and fewer lawful lookups are made so. What a supervisor approved beforehand weighs half: somebody looked already. A flag alone,
+on a lookup that waits for its originator's answer, makes no row beside that answer's own.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -67,6 +68,8 @@ def _lookup(body: Body, terms: Terms) -> Iterator[Raised]:
     about_lookup = tuple(of_lookup(body))
     rows = [(row, tuple(of_row(row))) for row in body.rows if isinstance(row, Mapping)]
     telling = [(row, signs) for row, signs in rows if any(sign.word != FLAGGED for sign in signs)]
+    if not telling and not about_lookup and _is_awaited(body):
+        rows = []
     if not telling and len(rows) == 1 and (rows[0][1] or about_lookup):
         telling = rows
     for row, signs in telling:
@@ -80,6 +83,12 @@ def _lookup(body: Body, terms: Terms) -> Iterator[Raised]:
         if flags:
             yield _row(body, _named(body), "", tuple(flags), released=body.released)
     yield from _after_release(body, terms)
+
+
+def _is_awaited(body: Body) -> bool:
+    """Whether the lookup went out and its originator is to say whether they asked for it."""
+    named = body.text("originator_known_as") and body.fields.get("originator_confirmed") is not True
+    return bool(named) and body.released and body.kind == EntryKind.RELEASE
 
 
 def _row(
@@ -124,8 +133,7 @@ def _named(body: Body) -> tuple[str, str]:
 def _after_release(body: Body, terms: Terms) -> Iterator[Raised]:
     """What a lookup still owes: an originator's answer; and what it says of an approver."""
     originator = body.text("originator_known_as")
-    went_out = body.released and body.kind == EntryKind.RELEASE
-    if went_out and originator and body.fields.get("originator_confirmed") is not True:
+    if _is_awaited(body):
         for person in dict.fromkeys((body.text("principal"), originator)):
             yield Raised(
                 principal=person,

@@ -54,8 +54,16 @@ def of_row(row: Mapping[str, Any]) -> Iterator[Sign]:
             _REPEATS[repeat],
             f"nothing explains it, and the principal {_TIMES[repeat]} (sight {sight})",
         )
+    for pattern in words_of(row, "patterns"):
+        if pattern in _PATTERNS:
+            yield Sign(pattern, *_PATTERNS[pattern])
     if text_of(row, "involvement") == "ended":
         yield Sign("involvement-ended", 35, "their work with it is over")
+    yield from _of_demands(reasons, obligations)
+
+
+def _of_demands(reasons: tuple[str, ...], obligations: tuple[str, ...]) -> Iterator[Sign]:
+    """What rules said of it."""
     if "policy-refused" in reasons:
         yield Sign("policy-refused", 15, "no rule permits it")
     if "approve" in obligations:
