@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from datetime import date, timedelta
 from types import MappingProxyType
 
 import pytest
@@ -271,6 +272,40 @@ def test_relations_that_the_policies_lack_are_named_at_loading(site: RegisterSit
 
     with pytest.raises(SettingsError, match="sibling"):
         site.place.open().load(fewer)
+
+
+def test_what_ended_is_gone_after_an_hour(site: RegisterSite) -> None:
+    """Kept for gates that have not looked since, then deleted; one that still reads it gets an outage, never fewer ties."""
+    site.take([BROTHER])
+    before = site.load()
+    site.take([{**BROTHER, "relation": "friend"}])
+    kept = ([one.relation for one in before.entries_of("E1")], site.execute("SELECT COUNT(*) FROM held"))
+    lagging = before.renewed(RULES)
+    site.take([COUSIN], feed="hr", now=NOW + timedelta(hours=2))
+
+    assert ((["sibling"], [(2,)]), [(2,)]) == (kept, site.execute("SELECT COUNT(*) FROM held"))
+    assert ["friend"] == [one.relation for one in lagging.entries_of("E1")]
+    with pytest.raises(FactsOutage):
+        before.check()
+
+
+def test_keys_can_be_added(site: RegisterSite) -> None:
+    """A second `seal` line seals what comes from then on; what was sealed before still opens."""
+    site.take([BROTHER])
+    with site.place.key_file.open("a") as file:
+        file.write("seal 2 " + "A" * 43 + "=\n")
+    site.take([BROTHER, FRIEND])
+
+    assert ["r1", "r2"] == sorted(one.id for one in site.load().entries_of("E1"))
+    assert [(1,), (2,)] == site.execute("SELECT DISTINCT kid FROM held ORDER BY kid")
+
+
+def test_entries_due_for_review_are_counted(site: RegisterSite) -> None:
+    """By the dates that stand in clear, which nobody can change unnoticed."""
+    site.take([BROTHER, FRIEND])
+    register = site.load()
+
+    assert [0, 1] == [register.due(day) for day in (date(2026, 12, 31), date(2027, 1, 1))]
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])

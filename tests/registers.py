@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,6 @@ from purposegate.conflicts.register_store import RegisterStore, StoredRegister
 from purposegate.model import RecordRef
 
 RULES = relations.load(POLICIES / "conflicts.yaml")
-AT = datetime(2026, 11, 20, 9, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +33,18 @@ class RegisterSite:
         return self.place.open(create=True)
 
     def take(
-        self, rows: Sequence[Cells], *, feed: str = MAIN_FEED, accept_shorter: bool = False, as_of: str = ""
+        self,
+        rows: Sequence[Cells],
+        *,
+        feed: str = MAIN_FEED,
+        accept_shorter: bool = False,
+        as_of: str = "",
+        now: datetime = NOW,
     ) -> dict[str, Any]:
         """Import rows; what the ledger would say of it."""
         source = write(self.folder / f"{feed}.csv", REGISTER, rows, as_of=as_of or "2026-11-20T09:00:00Z")
         wanted = Feed(name=feed, source=source, least_share=0.8, accept_shorter=accept_shorter)
-        with taking(self.store, wanted, RULES, now=NOW, zone=LONDON) as pending:
+        with taking(self.store, wanted, RULES, now=now, zone=LONDON) as pending:
             pending.commit()
         return dict(pending.taken)
 

@@ -11,6 +11,7 @@ from purposegate.application import ledger_location
 from purposegate.cli._conflicts_force import open_store, read_rules
 from purposegate.cli._ledger_query import GIVEN, system_user
 from purposegate.conflicts.register_import import MAIN_FEED, Feed, taking
+from purposegate.conflicts.written import local_day
 from purposegate.ledger.durable import Limits
 from purposegate.model import Entry, EntryKind
 from purposegate.settings import Settings
@@ -70,13 +71,16 @@ def record(settings: Settings, kind: EntryKind, fields: dict[str, object]) -> st
 @click.option("--settings", "path", required=True, type=GIVEN, help="purposegate.yaml.")
 def verify(path: Path) -> None:
     """Hold every row of the register's store against its seal and its pin. Shows nobody's name."""
-    settings, rules, _ = read_rules(path)
+    settings, rules, zone = read_rules(path)
     register = open_store(settings).load(rules)
     rows = register.check()
+    due = register.due(local_day(datetime.now(UTC), zone))
     head = register.head
     click.echo(
         f"generation {head.generation}: {rows} rows, each as it was sealed; {head.decisions} decisions"
     )
     for name, feed in sorted(head.feeds.items()):
         click.echo(f"  {name}: {feed.rows} entries, true as of {feed.as_of.isoformat(timespec='seconds')}")
+    if due:
+        click.echo(f"  {due} entries are due for review")
     click.echo(f"register_sha256 {register.digest}; the ledger's entry of this generation must say the same")

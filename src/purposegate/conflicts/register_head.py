@@ -54,13 +54,14 @@ class FeedState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Head:
-    """One generation. `previous` is the SHA-256 of the head before it, hex; `receipt` names the ledger's entry of the change."""
+    """One generation. `previous` is the SHA-256 of the head before it, hex; `recent` says when the last generations began."""
 
     generation: int
     at: datetime
     previous: str
     feeds: Mapping[str, FeedState]
     decisions: int
+    recent: Mapping[int, datetime]
     pins: bytes = field(repr=False)
 
     def pin(self, bucket: int) -> bytes:
@@ -100,6 +101,7 @@ class Head:
             "previous": self.previous,
             "feeds": feeds,
             "decisions": self.decisions,
+            "recent": {str(number): at.isoformat() for number, at in self.recent.items()},
         }
         return orjson.dumps(said, option=orjson.OPT_SORT_KEYS)
 
@@ -124,6 +126,7 @@ class Head:
             previous=said["previous"],
             feeds=feeds,
             decisions=said["decisions"],
+            recent={int(number): datetime.fromisoformat(at) for number, at in said["recent"].items()},
             pins=zlib.decompress(packed),
         )
 

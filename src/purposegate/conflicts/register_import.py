@@ -9,7 +9,7 @@ then has the import's entry in the ledger, and only then commits.
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -34,6 +34,9 @@ from purposegate.conflicts.written import staff_key
 from purposegate.errors import SettingsError
 from purposegate.feeds.reading import Source, opened
 from purposegate.feeds.table import Table
+
+ENDED_FOR = timedelta(hours=1)
+"""For how long a row that ended is kept, for gates that have not looked since; they look every few seconds."""
 
 MAIN_FEED = "register"
 """The feed whose entries keep their ids as they are; another's are told as `<feed>/<id>`."""
@@ -119,6 +122,7 @@ def deciding(
             at=now,
             previous=head.seen.digest,
             decisions=head.decisions + (0 if replaces else 1),
+            recent=_recent(head, generation, now),
             pins=pins,
         )
         _put(connection, store.keys, after)
@@ -254,6 +258,7 @@ def _replaced(connection: Connection, keys: RegisterKeys, head: Head, feed: str,
         at=state.at,
         previous=head.seen.digest,
         feeds=feeds | ({feed: state} if state.rows or not feeds else {}),  # one that ended ages nobody
+        recent=_recent(head, generation, state.at),
         pins=pins,
     )
     _put(connection, keys, after)
@@ -294,4 +299,10 @@ def _put(connection: Connection, keys: RegisterKeys, head: Head) -> None:
     sealed = keys.seal(head.to_bytes(), head_place(head.generation))
     connection.rows(sql.PUT_HEAD, (head.generation, *sealed))
     connection.rows(sql.DROP_HEADS, (head.generation,))
-    connection.rows(sql.PURGE, (head.generation - sql.KEPT_GENERATIONS,))
+    connection.rows(sql.PURGE, (min(head.recent),))
+
+
+def _recent(head: Head, generation: int, now: datetime) -> Mapping[int, datetime]:
+    """When the generations began that gates may still read the one before of."""
+    kept = {number: at for number, at in head.recent.items() if at > now - ENDED_FOR}
+    return kept | {generation: now}

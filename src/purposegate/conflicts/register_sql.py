@@ -8,9 +8,6 @@ others, so that a gate goes on reading the one it loaded until it loads the next
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
-KEPT_GENERATIONS = 16
-"""How many generations ago a row may have ended and still be there for a gate that has not looked since: all within seconds."""
-
 COLUMNS = "bucket, owner, tok, feed, print, valid_from, valid_to, known_from, review, kid, nonce, ct"
 
 SCHEMA = """
@@ -77,7 +74,8 @@ ALTERED = (
 )
 OFFERED_ENTRIES = "SELECT COUNT(*) FROM offered WHERE line > 0"
 ADD_ONE = f"INSERT INTO held ({COLUMNS}, since) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-PURGE = "DELETE FROM held WHERE until <= ?"
+PURGE = "DELETE FROM held WHERE until < ?"
+DUE = f"SELECT COUNT(*) FROM held WHERE review <> '' AND review <= ? AND {VISIBLE}"
 NAMES = "SELECT owner, tok, nonce, since, until FROM held WHERE bucket = ? ORDER BY owner, tok"
 
 

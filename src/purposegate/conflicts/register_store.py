@@ -6,7 +6,7 @@ Nothing is kept in memory but the pins. A generation is read until the next one 
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from threading import Lock
 from typing import Any
 
@@ -24,6 +24,7 @@ from purposegate.conflicts.register_rows import (
 )
 from purposegate.conflicts.register_sql import (
     BUCKET,
+    DUE,
     EVERY,
     GENERATION,
     HEAD,
@@ -43,6 +44,7 @@ NO_REGISTER = Head(
     previous="",
     feeds={},
     decisions=0,
+    recent={},
     pins=bytes(TOKEN_BYTES * BUCKETS),
 )
 """What stands before the first import."""
@@ -145,6 +147,11 @@ class StoredRegister:
     def check(self) -> int:
         """How many rows there are, each held against its pin and opened. Raises `FactsOutage` for the first that is not right."""
         return sum(len([self._opened(row) for row in rows]) for rows in self._scan())
+
+    def due(self, day: date) -> int:
+        """How many entries somebody should have looked at again by this day. Raises `FactsOutage`."""
+        at = self.head.generation
+        return int(self._session.rows(DUE, (day.isoformat(), at, at))[0][0])
 
     @property
     def is_current(self) -> bool:
