@@ -9,7 +9,8 @@ misused the system, so a list that is not ranked is not read. Each sign has poin
 record, a sure tie, an originator who denies), what needs several causes to be innocent has fewer (coming back, several ways to
 one person), what is common among the honest has least (a flag alone, a reference that is closed). Points of one row add up to
 at most 100. New joiners and people off duty weigh a third more each: published cases began weeks after joining and off duty,
-and fewer lawful lookups are made so. What a supervisor approved beforehand weighs half: somebody looked already. A flag alone,
+and fewer lawful lookups are made so. What a supervisor approved beforehand weighs half: somebody looked already. So does what a
+search only showed: nobody chooses who shares a surname, and whoever looks for one person is told by a sign of its own. A flag alone,
 on a lookup that waits for its originator's answer, makes no row beside that answer's own.
 """
 
@@ -24,7 +25,7 @@ from purposegate.review.terms import Terms
 
 MOST = 100.0
 NEW_JOINER = OFF_DUTY = 4 / 3
-APPROVED = 0.5
+APPROVED = SHOWN = 0.5
 SEARCHED = ("search", "")
 """What stands for the record where a search was stopped before its answer."""
 
@@ -102,6 +103,8 @@ def _row(
     if body.fields.get("on_duty") is False:
         points *= OFF_DUTY
         told.append(Sign("off-duty", 0, "they were off duty"))
+    if body.text("action") == "search":
+        points *= SHOWN
     if body.fields.get("approvals"):
         points *= APPROVED
         told.append(Sign("approved", 0, "a supervisor had approved it"))

@@ -228,6 +228,30 @@ async def test_an_approver_with_a_tie_to_the_named_record_never_sees_the_request
     assert "barred" == events(gated)[-1]
 
 
+async def test_an_approver_who_left_before_it_was_used(
+    world: World, records_system: ASGIApp, parts: Parts
+) -> None:
+    """Who no longer works here has approved nothing, and nothing is spent."""
+    gated = demanding(world, records_system, parts)
+    await approved(gated, world.cast.neighbour)
+    later = demanding(world, records_system, parts, facts=Left(parts.snapshot.facts, SUPERVISOR))
+
+    assert (403, []) == ((await view(later, world.cast.neighbour)).status_code, events(later))
+
+
+class Left:
+    """The real facts of a day on which somebody has gone."""
+
+    def __init__(self, facts: Facts, who: str) -> None:
+        self._facts, self._who = facts, who
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._facts, name)
+
+    async def known_as(self, staff_id: str) -> str:
+        return "" if staff_id == self._who else await self._facts.known_as(staff_id)
+
+
 class TiedApprover:
     """The real facts, and a tie of one person to one record."""
 

@@ -104,6 +104,21 @@ def test_new_joiners_and_off_duty_weigh_more(changes: dict[str, Any]) -> None:
     assert raised(body(row(), **changes))[0].score > raised(body(row()))[0].score
 
 
+def test_what_a_search_showed_weighs_less_than_what_was_opened() -> None:
+    """Who shares a surname with a relative sees that relative's row withheld, and chose nothing."""
+    shown, opened = body(row(conflicts=[SIBLING]), action="search"), body(row(conflicts=[SIBLING]))
+
+    assert raised(shown)[0].score < raised(opened)[0].score
+
+
+def test_a_flag_alone_waits_with_the_originator() -> None:
+    """Where the originator is to answer anyway, a flag for asking on another's behalf is no second row; a tie is."""
+    waits = {"originator_known_as": "E2", "originator_confirmed": False}
+
+    assert {("countersign-overdue",)} == {one.reasons for one in raised(body(row(), **waits))}
+    assert 3 == len(raised(body(row(conflicts=[SIBLING]), **waits)))
+
+
 def test_what_a_supervisor_approved_weighs_less() -> None:
     """Somebody has looked already."""
     approved = body(row(repeat="many"), approvals=[{"matter": "m1", "approver": "S1"}])
