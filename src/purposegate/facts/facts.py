@@ -37,6 +37,7 @@ from purposegate.model import (
     Row,
     Whose,
 )
+from purposegate.reasons import Reason
 
 LINKS_MAX_AGE = timedelta(hours=26)
 """How old links may be where facts.yaml does not say: a nightly feed that comes two hours late."""
@@ -175,7 +176,7 @@ class ForceFacts:
         days = (today - member.joined).days if member and member.joined else None
         tenure = self._bands.tenure(days)
         numbers = {} if days is None else {"days_in_post": days}
-        challenge = await self._challenge(lookup, tenure, numbers)
+        challenge = NONE if stale_ok else await self._challenge(lookup, tenure, numbers)
         return LookupFacts(
             unit=(member.unit if member else "") or "unknown",
             tenure=tenure,
@@ -278,12 +279,18 @@ class ForceFacts:
         return member is not None and member.is_service
 
     async def _challenge(self, lookup: Lookup, tenure: str, numbers: dict[str, int]) -> str:
-        """Whether the lookup draws a challenge; the rate it was drawn at goes into `numbers`. Raises `LedgerOutage`."""
+        """Whether the lookup draws a challenge; the rate it was drawn at goes into `numbers`.
+
+        Raises `LedgerOutage`, or `FactsOutage` where the day's key cannot be made or read.
+        """
         per_million = round(self._bands.challenge.of(tenure) * PER_MILLION)
         if self._challenges is None or not per_million:
             return NONE
         day = local_day(lookup.at, self._bands.zone)
-        key = await self._challenges.of(day)
+        try:
+            key = await self._challenges.of(day)
+        except SettingsError as error:
+            raise FactsOutage(Reason.FACTS_UNAVAILABLE, str(error)) from error
         numbers["challenge_per_million"] = per_million
         return DRAWN if any_drawn(key, lookup, day, per_million) else NONE
 

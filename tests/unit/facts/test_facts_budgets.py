@@ -1,11 +1,14 @@
 """Budgets over a counting ledger: what lookups in turn are told, as day after day the counts go on or begin anew."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from force_files import NOW, POLICIES, lookup, row, somebody
 from purposegate.facts import bands
@@ -31,7 +34,9 @@ class Gate:
     last: Sights | None = None
 
     async def counted(self, keys: Sequence[CountKey]) -> Sequence[Counted]:
-        return [Counted(self.durable[key]) for key in keys]
+        found = [Counted(self.durable[key]) for key in keys]  # as it stood when it was asked
+        await asyncio.sleep(0)
+        return found
 
     async def look(
         self,
@@ -353,3 +358,63 @@ async def test_what_is_counted_was_reserved_by_the_same_lookup() -> None:
 
         assert raised <= asked
     assert not gate.durable
+
+
+PEOPLE = (EDMUND, somebody("Mary", "Hill", "1970-02-03"), somebody("Mary", "Hill"))
+steps = st.integers(0, 4)
+looks = st.tuples(
+    steps,
+    steps,
+    steps,
+    st.sampled_from(["person", "vehicle", "case"]),
+    st.sampled_from(["1", "2"]),
+    st.lists(st.sampled_from(PEOPLE), max_size=2, unique=True),
+    st.booleans(),
+)
+Look = tuple[int, int, int, str, str, list[Identity], bool]
+
+
+async def _at_once(schedule: Sequence[Look]) -> Counter[CountKey]:
+    """Lookups as the gate makes them, each with waits of its own; what was released, by key."""
+    gate = Gate()
+    history = History(gate.counted)
+    released: Counter[CountKey] = Counter()
+
+    async def look(
+        begin: int, first: int, second: int, kind: str, record: str, people: list[Identity], fails: bool
+    ) -> None:
+        async def wait(turns: int) -> None:
+            for _ in range(turns):
+                await asyncio.sleep(0)
+
+        await wait(begin)
+        sights = Sights(history, Budget(BANDS, lookup(reason=REASON), tenure="settled"))
+        counted: set[CountKey] = set()
+        try:
+            (named,) = await sights.take([view(record, kind=kind)], [PLAIN])
+            await wait(first)
+            (standing,) = await sights.take([view(record, *people, kind=kind)], [PLAIN])
+            if "over" not in (named.repeat, standing.repeat) and not fails:
+                counted = {*sights.words.counted, *standing.counted}
+                gate.durable.update(counted)  # the entry is durable
+                released.update(key for key in standing.counted if key.sight == bands.VIEWED)
+                await wait(second)
+        finally:
+            sights.settle(counted)
+
+    await asyncio.gather(*(look(*one) for one in schedule))
+    return released
+
+
+@given(st.lists(looks, min_size=1, max_size=40))
+def test_no_key_is_ever_over_its_budget(schedule: list[Look]) -> None:
+    """However lookups overlap and whichever fail: no record and no data subject is released eight times, by any door."""
+    assert all(count < 8 for count in asyncio.run(_at_once(schedule)).values())
+
+
+@given(st.integers(1, 30), st.lists(st.tuples(steps, steps, steps), min_size=30, max_size=30))
+def test_at_once_releases_what_in_turn_would(count: int, waits: list[tuple[int, int, int]]) -> None:
+    """Looks at one record that differ only in their timing: seven go out, or all of them where there are fewer."""
+    schedule: list[Look] = [(*wait, "person", "1", [EDMUND], False) for wait in waits[:count]]
+
+    assert {min(count, 7)} == set(asyncio.run(_at_once(schedule)).values())

@@ -15,10 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from force_files import POLICIES, lookup, write_force
-from purposegate.errors import LedgerOutage, SettingsError
+from purposegate.errors import FactsOutage, LedgerOutage, SettingsError
 from purposegate.facts import ForceFacts, challenge
 from purposegate.facts.challenge import DayKeys, any_drawn, draw
 from purposegate.model import Action, Counted, Lookup, RecordRef
+from purposegate.reasons import Reason
 
 pytestmark = pytest.mark.anyio
 
@@ -222,11 +223,13 @@ async def test_a_key_file_that_is_not_as_it_was_made_is_refused(
 
 
 async def test_the_local_day_names_the_key(tmp_path: Path) -> None:
-    """Half past eleven at night in Greenwich is the next day in London's summer."""
+    """Eight in the evening in Greenwich is the next day in Tokyo."""
     policy = _policy(tmp_path, "1")
+    policy.write_text(
+        policy.read_text(encoding="utf-8").replace("Europe/London", "Asia/Tokyo"), encoding="utf-8"
+    )
     commits = Commits()
-    at = datetime(2027, 7, 1, 23, 30, tzinfo=UTC)
-
+    at = datetime(2026, 11, 20, 20, tzinfo=UTC)
     facts = await ForceFacts.load(
         conflicts=POLICIES / "conflicts.yaml",
         policy=policy,
@@ -235,10 +238,10 @@ async def test_the_local_day_names_the_key(tmp_path: Path) -> None:
         clock=lambda: at,
         challenges=DayKeys(tmp_path / "challenge", commits),
     )
-    about = await facts.about_lookup(replace(_view("900"), at=at), stale_ok=True)
+    about = await facts.about_lookup(replace(_view("900"), at=at))
 
     assert ("drawn", 1_000_000) == (about.challenge, about.numbers["challenge_per_million"])
-    assert [date(2027, 7, 2)] == [day for day, _ in commits.made]
+    assert [date(2026, 11, 21)] == [day for day, _ in commits.made]
 
 
 async def test_a_rate_without_a_ledger_is_refused(tmp_path: Path) -> None:
@@ -253,3 +256,23 @@ async def test_a_rate_without_a_ledger_is_refused(tmp_path: Path) -> None:
             counts=_nothing_counted,
             clock=lambda: datetime(2026, 11, 21, tzinfo=UTC),
         )
+
+
+async def test_a_key_that_cannot_be_made_is_an_outage_of_facts(tmp_path: Path) -> None:
+    """Somebody put a file where the folder should be: no lookup without a draw, but for broken glass, which draws none."""
+    at = datetime(2026, 11, 21, tzinfo=UTC)
+    folder = tmp_path / "challenge"
+    folder.write_text("not a folder")
+    facts = await ForceFacts.load(
+        conflicts=POLICIES / "conflicts.yaml",
+        policy=_policy(tmp_path, "1"),
+        paths=write_force(tmp_path),
+        counts=_nothing_counted,
+        clock=lambda: at,
+        challenges=DayKeys(folder, Commits()),
+    )
+    with pytest.raises(FactsOutage) as outage:
+        await facts.about_lookup(replace(_view("900"), at=at))
+    glass = await facts.about_lookup(replace(_view("900"), at=at), stale_ok=True)
+
+    assert (Reason.FACTS_UNAVAILABLE, "none") == (outage.value.reason, glass.challenge)

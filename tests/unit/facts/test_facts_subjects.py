@@ -59,6 +59,13 @@ def test_somebody_else_or_nobody_known_shares_nothing(other: Identity) -> None:
     assert not _shared(EDMUND, other)
 
 
+def test_a_year_or_a_month_makes_no_person() -> None:
+    """Two John Smiths of one year, or one month, are two people as far as anybody can tell."""
+    vague = [somebody("John", "Smith", born) for born in ("1981", "1981-11")]
+
+    assert [False, False] == [_shared(one, one) for one in vague]
+
+
 def test_without_a_name_a_number_stands_for_its_bearer() -> None:
     """A phone's or a vehicle's own record may name nobody; the same number again is the same one."""
     line = Identity(phones=("07700 900123",), plates=("AB12 CDE",))
