@@ -10,8 +10,9 @@ record, a sure tie, an originator who denies), what needs several causes to be i
 one person), what is common among the honest has least (a flag alone, a reference that is closed). Points of one row add up to
 at most 100. New joiners and people off duty weigh a third more each: published cases began weeks after joining and off duty,
 and fewer lawful lookups are made so. What a supervisor approved beforehand weighs half: somebody looked already. So does what a
-search only showed: nobody chooses who shares a surname, and whoever looks for one person is told by a sign of its own. A flag alone,
-on a lookup that waits for its originator's answer, makes no row beside that answer's own.
+search only showed: nobody chooses who shares a surname, and whoever looks for one person is told by a sign of its own.
+
+A flag alone, on a lookup that waits for its originator's answer, makes no row beside that answer's own.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -113,7 +113,7 @@ def test_what_a_search_showed_weighs_less_than_what_was_opened() -> None:
 
 def test_a_flag_alone_waits_with_the_originator() -> None:
     """Where the originator is to answer anyway, a flag for asking on another's behalf is no second row; a tie is."""
-    waits = {"originator_known_as": "E2", "originator_confirmed": False}
+    waits: dict[str, Any] = {"originator_known_as": "E2", "originator_confirmed": False}
 
     assert {("countersign-overdue",)} == {one.reasons for one in raised(body(row(), **waits))}
     assert 3 == len(raised(body(row(conflicts=[SIBLING]), **waits)))
