@@ -13,7 +13,7 @@ from uuid import uuid4
 from purposegate.errors import SettingsError
 from purposegate.ledger.durable import Limits
 from purposegate.ledger.entry import Leaf, Payload, read_leaf
-from purposegate.ledger.index import Criteria, Index, Opener
+from purposegate.ledger.index import Index, Opener
 from purposegate.ledger.keys import KeyRing
 from purposegate.ledger.location import Location
 from purposegate.ledger.retention import (
@@ -24,6 +24,7 @@ from purposegate.ledger.retention import (
     RetentionPolicy,
     Ruled,
     approved,
+    outdated,
     recorded_in,
     ruled,
     why_not,
@@ -61,19 +62,22 @@ class Retention:
         self._numbers = {row.name: row.number for row in reader.shards()}
 
     def rulings(self) -> list[Ruled]:
-        """Every request that the ledger holds and two of the policy's approvers signed."""
+        """Every request that the ledger holds and two of the policy's approvers signed.
+
+        Read from the leaves, never from the search index: a row taken out there must not let go of what is held.
+        """
         recorded: list[Recorded] = []
         names = {number: name for name, number in self._numbers.items()}
         for kind in (EntryKind.ERASE, EntryKind.HOLD):
-            for hit in self._index.search(Criteria(kind=kind.value, limit=1_000_000)):
-                for stored in self._reader.entries(hit.shard, hit.number, hit.number + 1):
-                    payload = self._opener.payload(hit.shard, stored)
+            for shard, number in self._reader.of_kind(kind.value):
+                for stored in self._reader.entries(shard, number, number + 1):
+                    payload = self._opener.payload(shard, stored)
                     if payload is None:
                         raise SettingsError(
-                            f"{names[hit.shard]}/{hit.number}: a hold or erase entry does not open; run `ledger verify`"
+                            f"{names[shard]}/{number}: a hold or erase entry does not open; run `ledger verify`"
                         )
                     at = read_leaf(stored.leaf).at
-                    recorded.append(recorded_in(payload.fields, names[hit.shard], hit.number, at))
+                    recorded.append(recorded_in(payload.fields, names[shard], number, at))
         return ruled(recorded, {str(key) for key in self._policy.approvers})[0]
 
     def carry_out(self, note: bytes) -> Carried:
@@ -86,8 +90,11 @@ class Retention:
             raise SettingsError("this request is for a ledger of another origin")
         now = datetime.now(UTC)
         entries = list(self._covered(request))
+        rulings = self.rulings()
         if request.act is Act.ERASE:
-            self._require_erasable(entries, now)
+            self._require_erasable(rulings, entries, now)
+        elif why := outdated(rulings, request, now):
+            raise SettingsError(f"this request is not recorded: {why}")
         receipt = self._record(request, note, [str(key) for key in signers], now)
         if request.act is not Act.ERASE:
             return Carried(receipt, 0, wal_emptied=True)
@@ -103,8 +110,9 @@ class Retention:
                 raise SettingsError(f"{span}: not all of these entries are in this ledger")
             yield from ((span.shard, stored, read_leaf(stored.leaf)) for stored in found)
 
-    def _require_erasable(self, entries: Sequence[tuple[str, StoredEntry, Leaf]], now: datetime) -> None:
-        rulings = self.rulings()
+    def _require_erasable(
+        self, rulings: Sequence[Ruled], entries: Sequence[tuple[str, StoredEntry, Leaf]], now: datetime
+    ) -> None:
         for shard, stored, leaf in entries:
             why = why_not(
                 rulings,

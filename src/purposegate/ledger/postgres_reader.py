@@ -16,9 +16,11 @@ from purposegate.ledger.growth import Tile
 from purposegate.ledger.postgres_session import Address
 from purposegate.ledger.sqlite_file import MAX_INDEX, SHARD_SHIFT
 from purposegate.ledger.sqlite_reader import ROWS
-from purposegate.ledger.store import ORPHANS, Head, ShardRow, StoredEntry
+from purposegate.ledger.store import ORPHANS, Head, ShardRow, StoredEntry, kind_mark
 from purposegate.ledger.subtrees import Subtrees
 
+SCANNED = 65_536
+"""Leaves that one statement looks through: well within its time limit on a slow disk."""
 _DAMAGE = (psycopg.errors.DataCorrupted, psycopg.errors.IndexCorrupted, psycopg.errors.InternalError_)
 """What the server says of pages that it cannot read; everything else is an outage."""
 _LOWEST, _HIGHEST = -(1 << 63), (1 << 63) - 1
@@ -130,6 +132,17 @@ class PostgresReader:
         for size, line in lines:
             added[size] += line.encode()
         return [(size, note + added[size]) for size, note in notes]
+
+    def of_kind(self, kind: str) -> Iterator[tuple[int, int]]:
+        """(shard number, index) of every entry whose leaf names this kind, by reading all leaves."""
+        for row in self.shards():
+            base = row.number << SHARD_SHIFT
+            for first in range(base, base + row.head.size, SCANNED):
+                for (pos,) in self._rows(
+                    "SELECT pos FROM leaf WHERE pos >= %s AND pos < %s AND position(%s in data) > 0 ORDER BY pos",
+                    (first, first + SCANNED, kind_mark(kind)),
+                ):
+                    yield row.number, pos - base
 
     def subtrees(self, shard: int) -> Subtrees:
         """Full subtrees of a shard: what proofs are made from."""

@@ -32,8 +32,11 @@ TITLE = "purposegate.org/retention/v1"
 APPROVERS_NEEDED = 2
 LEAST_FLOOR = timedelta(days=365)
 """US CJIS policy keeps such logs at least a year (reference domain.md d); a policy may only lengthen it."""
+MAX_CLOCK_DIFFERENCE = timedelta(hours=1)
+"""How far the clock of whoever drafts a request may lie ahead: one from next year would outrank all until then."""
 KEPT_KINDS = frozenset({"genesis", "erase", "hold", "recovery"})
 """Entries whose clear text explains the log itself: never erased."""
+
 
 _RANGE = re.compile(r"([a-z0-9][a-z0-9.-]{0,62})/(0|[1-9][0-9]{0,12})-(0|[1-9][0-9]{0,12})", re.ASCII)
 _TEXT = re.compile(r"[^\n]{3,500}")
@@ -95,6 +98,11 @@ class Request:
         )
         return "".join(f"{line}\n" for line in (*lines, f"asked {self.asked_at}"))
 
+    @property
+    def asked(self) -> datetime:
+        """When it was asked for, as the approvers saw it."""
+        return datetime.strptime(self.asked_at, "%Y-%m-%dT%H:%M:%S%z")
+
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read a note text; one spelling only. Raises `EvidenceMalformed`."""
@@ -108,7 +116,7 @@ class Request:
                 authority=authority.removeprefix("authority "),
                 asked_at=asked.removeprefix("asked "),
             )
-            datetime.strptime(request.asked_at, "%Y-%m-%dT%H:%M:%S%z")
+            _ = request.asked
         except ValueError as error:
             raise EvidenceMalformed(
                 "a retention request has seven lines; make one with `ledger erase --draft`"
@@ -124,6 +132,14 @@ class Request:
     def covers(self, shard: str, number: int) -> bool:
         """Whether the entry is among those asked for."""
         return any(span.covers(shard, number) for span in self.spans)
+
+    def meets(self, other: "Request") -> bool:
+        """Whether the two have an entry in common."""
+        return any(
+            one.shard == two.shard and one.first <= two.last and two.first <= one.last
+            for one in self.spans
+            for two in other.spans
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,26 +220,51 @@ def ruled(
 ) -> tuple[list[Ruled], list[tuple[Recorded, str]]]:
     """The requests that stand, oldest first, and those that do not with the reason.
 
-    `trusted` are the verifier keys of approvers; None takes those that the entries themselves name.
+    `trusted` are the verifier keys of approvers; None takes those that the entries themselves name. Within a shard the order is
+    that of the entries, whatever the clock said: one that was set back must not put an erasure before the hold it breaks.
     """
-    standing: list[Ruled] = []
+    standing: list[tuple[datetime, Ruled]] = []
+    latest: dict[str, datetime] = {}
     refused: list[tuple[Recorded, str]] = []
-    for each in recorded:
+    for each in sorted(recorded, key=lambda one: (one.shard, one.number)):
+        latest[each.shard] = max(each.at, latest.get(each.shard, each.at))
         try:
             keys = [LogKey.parse(vkey) for vkey in each.vkeys if trusted is None or vkey in trusted]
-            standing.append(Ruled(each.at, approved(each.note, keys)[0]))
+            standing.append((latest[each.shard], Ruled(each.at, approved(each.note, keys)[0])))
         except (EvidenceError, ValueError) as error:
             refused.append((each, str(error)))
-    return sorted(standing, key=lambda one: one.at), refused
+    standing.sort(key=lambda one: one[0])
+    return [each for _, each in standing], refused
 
 
-def held(rulings: Iterable[Ruled], shard: str, number: int, at: datetime) -> bool:
-    """Whether the entry was under a hold at that time: the last hold or lift that covers it decides."""
-    state = False
+def held(rulings: Iterable[Ruled], shard: str, number: int) -> bool:
+    """Whether the entry is under a hold after these: the last hold or lift that covers it decides.
+
+    One that was asked for before the one in force decides nothing: an old lift, kept and recorded again, ends no new hold.
+    """
+    inforce: Request | None = None
+    for _, request in rulings:
+        if request.act is Act.ERASE or not request.covers(shard, number):
+            continue
+        if inforce is None or request.asked >= inforce.asked:
+            inforce = request
+    return inforce is not None and inforce.act is Act.HOLD
+
+
+def outdated(rulings: Iterable[Ruled], request: Request, now: datetime) -> str:
+    """Why a hold or lift can no longer, or not yet, be recorded; empty when it can."""
+    if request.asked > now + MAX_CLOCK_DIFFERENCE:
+        return "it was asked for in the future; set the clock, or draft it again"
     for ruling in rulings:
-        if ruling.at <= at and ruling.request.act is not Act.ERASE and ruling.request.covers(shard, number):
-            state = ruling.request.act is Act.HOLD
-    return state
+        if ruling.request == request:
+            return "it is recorded already; draft a new one"
+        if (
+            ruling.request.act is not Act.ERASE
+            and ruling.request.asked > request.asked
+            and ruling.request.meets(request)
+        ):
+            return "a request asked for later covers some of its entries; draft it again"
+    return ""
 
 
 def why_not(
@@ -236,11 +277,11 @@ def why_not(
     at: datetime,
     floor: timedelta,
 ) -> str:
-    """Why the clear text of an entry may not go at time `at`; empty when it may."""
+    """Why the clear text of an entry may not go at time `at`, after these rulings; empty when it may."""
     if kind in KEPT_KINDS:
         return f"{kind} entries are never erased"
     if at < made_at + floor:
         return f"it is younger than the floor of {floor.days} days"
-    if held(rulings, shard, number, at):
+    if held(rulings, shard, number):
         return "it is under a hold"
     return ""

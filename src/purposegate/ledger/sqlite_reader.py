@@ -9,7 +9,7 @@ import apsw
 
 from purposegate.ledger.growth import Tile
 from purposegate.ledger.sqlite_file import MAX_INDEX, SHARD_SHIFT, open_reader
-from purposegate.ledger.store import ORPHANS, Head, ShardRow, StoredEntry
+from purposegate.ledger.store import ORPHANS, Head, ShardRow, StoredEntry, kind_mark
 from purposegate.ledger.subtrees import Subtrees
 
 ROWS = 1_024
@@ -55,6 +55,13 @@ class SqliteReader:
             " WHERE leaf.pos >= ? AND leaf.pos < ? ORDER BY leaf.pos",
             (low, high),
         ).fetchall()
+
+    def of_kind(self, kind: str) -> Iterator[tuple[int, int]]:
+        """(shard number, index) of every entry whose leaf names this kind, by reading all leaves."""
+        found: Iterator[Any] = self._db.execute(
+            "SELECT pos FROM leaf WHERE instr(data, ?) ORDER BY pos", (kind_mark(kind),)
+        )
+        return iter([(pos >> SHARD_SHIFT, pos & MAX_INDEX) for (pos,) in found])
 
     def subtrees(self, shard: int) -> Subtrees:
         """Full subtrees of a shard: what proofs are made from."""

@@ -144,6 +144,11 @@ class StoredEntry:
     sealed: bytes | None
 
 
+def kind_mark(kind: str) -> bytes:
+    """The bytes by which a leaf, being canonical, names its kind; nothing else in a leaf can hold a quotation mark."""
+    return f'"k":"{kind}"'.encode()
+
+
 ORPHANS: Mapping[str, LiteralString] = {
     "shard": "SELECT number FROM shard WHERE number NOT IN (SELECT shard FROM head)",
     "head": "SELECT shard FROM head WHERE shard NOT IN (SELECT number FROM shard)",
@@ -172,6 +177,10 @@ class Reader(Protocol):
 
     def entries(self, shard: int, start: int, stop: int) -> Iterator[StoredEntry]:
         """Entries [start, stop) of a shard in order of index; missing ones are left out."""
+        ...
+
+    def of_kind(self, kind: str) -> Iterator[tuple[int, int]]:
+        """(shard number, index) of every entry whose leaf names this kind, by reading all leaves."""
         ...
 
     def subtrees(self, shard: int) -> Subtrees:

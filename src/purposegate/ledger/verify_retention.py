@@ -42,12 +42,18 @@ def _rulings(checks: Sequence[ShardCheck], evidence: Evidence, report: Report) -
 def _unexplained(rulings: Sequence[Ruled], shard: str, index: int, body: Any, floor: Any) -> str:
     """Why no recorded erasure explains that a payload is gone; empty when one does."""
     why = "neither"
-    for ruling in rulings:
+    for place, ruling in enumerate(rulings):
         if ruling.request.act is not Act.ERASE or not ruling.request.covers(shard, index):
             continue
         made_at = datetime.fromisoformat(body["t"])
         why = why_not(
-            rulings, shard=shard, number=index, kind=body["k"], made_at=made_at, at=ruling.at, floor=floor
+            rulings[:place],
+            shard=shard,
+            number=index,
+            kind=body["k"],
+            made_at=made_at,
+            at=ruling.at,
+            floor=floor,
         )
         if not why:
             return ""

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from ledgers import ORIGIN, entry, open_ledger, sight
 from purposegate.cli.ledger import ledger as command
 from purposegate.errors import EvidenceMalformed, ProofFailed
+from purposegate.ledger import erasure
 from purposegate.ledger.note import LogSigner, Note
 from purposegate.ledger.retention import (
     Act,
@@ -59,7 +60,12 @@ class Office:
         return CliRunner().invoke(command, [str(word) for word in words])
 
     def request(
-        self, *signers: int, act: Act = Act.ERASE, entries: str = "shard-0/3-5", origin: str = ORIGIN
+        self,
+        *signers: int,
+        act: Act = Act.ERASE,
+        entries: str = "shard-0/3-5",
+        origin: str = ORIGIN,
+        asked_at: str = "2026-11-21T19:00:00Z",
     ) -> Path:
         """A request signed by these approvers."""
         request = Request(
@@ -68,7 +74,7 @@ class Office:
             spans=(Span.parse(entries),),
             rule="six years",
             authority="DCI 1",
-            asked_at="2026-11-21T19:00:00Z",
+            asked_at=asked_at,
         )
         file = self.folder / f"request-{act}"
         text = request.text
@@ -181,6 +187,70 @@ def test_hold_keeps_and_lift_lets_go(office: Office) -> None:
     assert 0 == verify_file(office.path, office.evidence()).exit_code
 
 
+def test_an_old_lift_recorded_again_ends_no_new_hold(office: Office) -> None:
+    """Whoever kept an approved lift cannot use it against the hold that came after: the request is refused, the hold stands."""
+    office.carry_out(0, 1, act=Act.HOLD, entries="shard-0/4-4", asked_at="2026-03-01T09:00:00Z")
+    office.carry_out(0, 1, act=Act.LIFT, entries="shard-0/4-4", asked_at="2026-04-01T09:00:00Z")
+    office.carry_out(0, 1, act=Act.HOLD, entries="shard-0/3-4", asked_at="2026-05-01T09:00:00Z")
+    replayed = office.carry_out(0, 1, act=Act.LIFT, entries="shard-0/4-4", asked_at="2026-04-01T09:00:00Z")
+    erased = office.carry_out(0, 1)
+
+    assert (2, True) == (replayed.exit_code, "recorded already" in replayed.stderr)
+    assert (2, True) == (erased.exit_code, "under a hold" in erased.stderr)
+
+
+@pytest.mark.parametrize(
+    ("asked_at", "told"),
+    [("2026-04-01T09:00:00Z", "asked for later covers"), ("2999-01-01T00:00:00Z", "in the future")],
+)
+def test_a_lift_asked_for_at_another_time_is_refused(office: Office, asked_at: str, told: str) -> None:
+    """A lift that was approved before the hold, or is dated ahead to outrank later ones, is not recorded."""
+    office.carry_out(0, 1, act=Act.HOLD, entries="shard-0/3-9", asked_at="2026-05-01T09:00:00Z")
+    result = office.carry_out(0, 1, act=Act.LIFT, entries="shard-0/4-4", asked_at=asked_at)
+
+    assert (2, True) == (result.exit_code, told in result.stderr)
+
+
+def test_an_old_lift_written_past_the_rules_explains_no_erasure(office: Office) -> None:
+    """A program without the rules can record an old lift again; verify still holds the erasure against the newer hold."""
+    office.carry_out(0, 1, act=Act.HOLD, entries="shard-0/4-4", asked_at="2026-05-01T09:00:00Z")
+    write(office, EntryKind.HOLD, office.request(0, 1, act=Act.LIFT, asked_at="2026-04-01T09:00:00Z"))
+    force(office, "shard-0/4-4")
+
+    assert [(4, "an erase entry, but it is under a hold")] == whys(office)
+
+
+def test_a_hold_taken_out_of_the_search_index_still_holds(office: Office) -> None:
+    """What is held is read from the ledger: whoever tampers with the derived index lets nothing go."""
+    office.carry_out(0, 1, act=Act.HOLD, entries="shard-0/4-4")
+    office.run("query", office.path, "--principal", "pc-42", *READING)
+    connection = apsw.Connection(str(office.path) + ".index")
+    connection.execute("DELETE FROM entry WHERE kind = 'hold'")
+    connection.close()
+    result = office.carry_out(0, 1)
+
+    assert (2, True) == (result.exit_code, "under a hold" in result.stderr)
+
+
+def test_a_clock_set_back_puts_no_erasure_before_its_hold(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the clock set back to before the hold, what is held is not erased; written past the rules, verify tells."""
+
+    class Yesterday(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            return datetime.now(tz) - timedelta(days=1)
+
+    office.carry_out(0, 1, act=Act.HOLD, entries="shard-0/4-4")
+    monkeypatch.setattr(erasure, "datetime", Yesterday)
+    refused = office.carry_out(0, 1)
+    force(office, "shard-0/4-4", at=Yesterday.now(UTC))
+
+    assert (2, True) == (refused.exit_code, "under a hold" in refused.stderr)
+    assert [(4, "an erase entry, but it is under a hold")] == whys(office)
+
+
 def delete_payload(path: Path, number: int) -> None:
     """Take a payload away behind the ledger's back, counter and all."""
     connection = apsw.Connection(str(path))
@@ -234,22 +304,26 @@ def test_approvers_that_are_not_trusted_explain_nothing(office: Office) -> None:
     assert 0 == verify_file(office.path).exit_code
 
 
-def force(office: Office, entries: str) -> None:
-    """Record an approved request and delete, as a program without the rules would."""
-    note = office.request(0, 1, entries=entries).read_bytes()
+def write(office: Office, kind: EntryKind, request: Path, *, at: datetime | None = None) -> None:
+    """Record an approved request, as a program without the rules would."""
     keys = [str(each.verifier) for each in office.approvers[:2]]
     with open_ledger(office.path) as ledger:
         ledger.append_wait(
             entry(
                 90,
-                kind=EntryKind.ERASE,
-                at=datetime.now(UTC),
+                kind=kind,
+                at=at or datetime.now(UTC),
                 released=False,
-                fields={"request": note.decode(), "approvers": keys},
+                fields={"request": request.read_text(encoding="utf-8"), "approvers": keys},
                 rows=[],
                 counts=[],
             )
         )
+
+
+def force(office: Office, entries: str, *, at: datetime | None = None) -> None:
+    """Record an approved erasure and delete, as a program without the rules would."""
+    write(office, EntryKind.ERASE, office.request(0, 1, entries=entries), at=at)
     delete_payload(office.path, int(entries.rpartition("-")[2]))
 
 
@@ -401,8 +475,8 @@ def test_last_hold_or_lift_decides(acts: list[Act], number: int) -> None:
     said = [act for act in acts if act is not Act.ERASE]
     expected = bool(said) and said[-1] is Act.HOLD and 1 <= number <= 2
 
-    assert expected == held(rulings, "shard-0", number, OLD + timedelta(days=100))
-    assert not held(rulings, "shard-0", number, OLD - timedelta(days=1))
+    assert expected == held(rulings, "shard-0", number)
+    assert not held([], "shard-0", number)
 
 
 def vars_of(request: Request) -> dict[str, Any]:
