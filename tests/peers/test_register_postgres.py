@@ -12,6 +12,7 @@ from purposegate.conflicts.register_place import RegisterPlace
 from purposegate.conflicts.register_postgres import PostgresConnection
 from purposegate.errors import FactsOutage, ImportRefused, SettingsError
 from register_suite import *  # noqa: F403  # every test of the suite
+from register_suite import FRIEND
 from registers import RULES, RegisterSite
 
 
@@ -45,6 +46,25 @@ def test_a_url_that_others_can_read_is_refused(site: RegisterSite) -> None:
 
     with pytest.raises(SettingsError, match="chmod 600"):
         site.place.open(create=True)
+
+
+def test_a_gate_needs_to_read_and_nothing_else(site: RegisterSite, postgres: PostgresServer) -> None:
+    """With the two grants of the page, and not with one of them; it can write nothing."""
+    site.take([BROTHER])
+    file = site.folder / "register.url"
+    file.write_text(file.read_text().replace("postgres@", "gate@", 1))
+    gate = site.place
+    with pytest.raises(SettingsError):
+        gate.open()
+    site.execute(
+        "GRANT USAGE ON SCHEMA purposegate_register TO gate",
+        "GRANT SELECT ON ALL TABLES IN SCHEMA purposegate_register TO gate",
+        "SELECT 1",
+    )
+
+    assert ["r1"] == [one.id for one in gate.open().load(RULES).entries_of("E1")]
+    with pytest.raises(FactsOutage):
+        site.take([FRIEND])
 
 
 def test_a_second_import_waits_and_then_says_so(site: RegisterSite) -> None:

@@ -35,17 +35,28 @@ class PostgresConnection:
         self._closed = False
         try:
             self._session = self._connect()
+        except psycopg.Error as error:
+            raise SettingsError(
+                f"{self.name}: does not answer as a register ({type(error).__name__})"
+            ) from None
+        try:
+            self._require_tables(create=create)
+        except BaseException:
+            self.close()
+            raise
+
+    def _require_tables(self, *, create: bool) -> None:
+        try:
             found = self.rows("SELECT to_regclass(?)::text", (f"{NAMESPACE}.held",))
             if found[0][0] is None and create:
                 self._make()
-            elif found[0][0] is None:
-                raise SettingsError(
-                    f"{self.name}: no register there; `purposegate conflicts import` makes one"
-                )
+                found = [(NAMESPACE,)]
         except (psycopg.Error, RegisterBrokenError) as error:
             raise SettingsError(
                 f"{self.name}: cannot be used as a register ({type(error).__name__})"
             ) from None
+        if found[0][0] is None:
+            raise SettingsError(f"{self.name}: no register there; `purposegate conflicts import` makes one")
 
     def _connect(self) -> "psycopg.Connection[Any]":
         session = psycopg.connect(self._url, autocommit=True, **_CONNECTION)  # type: ignore[arg-type]  # texts only

@@ -27,9 +27,9 @@ class SqliteConnection:
     def __init__(self, path: Path, *, create: bool = False) -> None:
         """Open the file, or make it. Raises SettingsError for a missing file or another program's."""
         self.name = str(path)
-        if create and not path.exists():
-            os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
         try:
+            if create and not path.exists():
+                os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
             self._db = apsw.Connection(self.name, flags=apsw.SQLITE_OPEN_READWRITE)
             self._db.set_busy_timeout(WAIT_MS)
             if create and self._db.pragma("application_id") == 0 and not self._db.pragma("schema_version"):
@@ -40,7 +40,7 @@ class SqliteConnection:
                 self._db.pragma("synchronous", 2)
                 self._db.pragma("secure_delete", 1)
                 self._db.pragma("cache_size", -CACHE_KIB)
-        except apsw.Error as error:
+        except (apsw.Error, OSError) as error:
             raise SettingsError(
                 f"{path}: cannot be used as a register ({type(error).__name__}); `purposegate conflicts import` makes one"
             ) from error

@@ -180,6 +180,25 @@ def test_a_confirmed_candidate_is_looked_back_for(world: World) -> None:
     assert "friend, confirmed, by register:r1" in ties(world)
 
 
+def test_explain_shows_the_chain_of_a_composed_tie(world: World) -> None:
+    """Each entry that it was made of, as it is read along the chain."""
+    partner = {
+        **FRIEND,
+        "id": "r5",
+        "relation": "partner",
+        "names": "Somebody|Else",
+        "records": "staff:T1002",
+    }
+    father = {**FRIEND, "id": "r6", "principal": "T1002", "relation": "parent"}
+    taken(world, {**partner, "addresses": "", "born": "1950-01-01"}, father)
+    shown = ties(world)
+
+    assert "in_law, candidate, by register:r5>r6 (derived)" in shown
+    assert ["  by way of r5: partner", "  by way of r6: parent"] == [
+        line for line in shown.splitlines() if "by way of" in line
+    ]
+
+
 def test_a_decision_may_be_taken_back(world: World) -> None:
     """By another: the last one counts."""
     decided(world, "confirm")

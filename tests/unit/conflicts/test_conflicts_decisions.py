@@ -30,20 +30,22 @@ class Deciding(Register):
         return tuple(one for one in self.decisions if one.principal == principal)
 
 
-def _ties(tmp_path: Path, *decisions: Decision, entries: tuple[Cells, ...] = (ENTRY,)) -> Ties:
+def _ties(
+    tmp_path: Path, *decisions: Decision, entries: tuple[Cells, ...] = (ENTRY,), staff: Cells = OFFICER
+) -> Ties:
     read = read_register(write(tmp_path / "r.csv", REGISTER, entries), RULES, now=NOW, zone=LONDON)
     register = Deciding(entries=read.entries, as_of=read.as_of, digest=read.digest, stamp=read.stamp)
     object.__setattr__(register, "decisions", decisions)
-    staff = read_directory(
+    directory = read_directory(
         write(
             tmp_path / "d.csv",
             ("staff_id", "names", "born", "homes", "unit", "joined", "left", "phones", "plates"),
-            [OFFICER],
+            [staff],
         ),
         now=NOW,
         zone=LONDON,
     )
-    return Ties(RULES, register, staff, zone=LONDON)
+    return Ties(RULES, register, directory, zone=LONDON)
 
 
 def _tiers(ties: Ties, record: Row, whose: str = "E1") -> list[tuple[str, Tier]]:
@@ -152,6 +154,25 @@ def test_namesakes_are_not_refused_for_ever(tmp_path: Path) -> None:
 
     assert ["directory:E1"] == self_tie
     assert "directory:E1" not in [entry for entry, _ in _tiers(cleared, other)]
+
+
+def test_one_of_a_homes_two_ties_is_confirmed_without_the_other(tmp_path: Path) -> None:
+    """A flat that a record does not name may be theirs or next door: who confirms the household says nothing of neighbours."""
+    same_house = Address(number="14", street="Mill Lane", locality="Ashby", postcode="AB1 2CD")
+    tenant = row(somebody("Xavier", "Quillfeather", "1960-01-01", same_house), record="44")
+    ann = somebody("Ann", "Archer", "1984-02-29", same_house._replace(unit="2"))
+    decision = replace(
+        _decided(Verdict.CONFIRMED, tenant, entry="directory:E1:home", of=ann), relation="household"
+    )
+    staff = {**OFFICER, "homes": "14|Mill Lane|2|Ashby|AB1 2CD|2019-05-01"}
+
+    def tiers(*decisions: Decision) -> dict[str, Tier]:
+        found = _ties(tmp_path, *decisions, staff=staff).of("E1", Whose.PRINCIPAL, seen(tenant), at=NOW)
+        return {tie.relation: tie.tier for tie in found}
+
+    before, after = tiers(), tiers(decision)
+    assert {**before, "household": Tier.CONFIRMED} == after
+    assert Tier.CANDIDATE is before["household"]
 
 
 def test_a_decision_is_one_persons(tmp_path: Path) -> None:

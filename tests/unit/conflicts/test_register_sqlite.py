@@ -87,3 +87,13 @@ def test_a_register_never_imported_says_what_to_do(site: RegisterSite) -> None:
     assert site.store.keys
     with pytest.raises(SettingsError, match="conflicts import"):
         site.place.open().load(RULES)
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    """As a fault of the settings, for the database as for the keys."""
+    keys = RegisterPlace(path=tmp_path / "r.db", url_file=None, key_file=tmp_path / "no" / "r.keys")
+    database = RegisterPlace(path=tmp_path / "no" / "r.db", url_file=None, key_file=tmp_path / "r.keys")
+
+    for place in (keys, database):
+        with pytest.raises(SettingsError, match="no/r"):
+            place.open(create=True)
