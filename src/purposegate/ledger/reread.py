@@ -5,6 +5,7 @@ read with the note module, and only they.
 """
 
 import json
+import re
 from base64 import urlsafe_b64decode
 from binascii import b2a_base64
 from collections import Counter
@@ -12,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
 from hashlib import sha256
-from typing import Any
+from typing import Any, cast
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -33,6 +34,9 @@ KEPT = frozenset({STORED, REMEMBERED})
 """Where heads come from that every verification compares."""
 
 
+_LEAF = {"_sd": list, "_sd_alg": str, "d": str, "k": str, "r": str, "s": str, "t": str, "v": int}
+"""A leaf's keys, and the type of each."""
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
 _URLSAFE = bytes.maketrans(b"+/", b"-_")
 
@@ -44,6 +48,22 @@ def _b64(raw: bytes) -> str:
 def _digest(text: bytes) -> bytes:
     """RFC 9901 section 4.2.3: SHA-256 over the base64url of the disclosure's JSON text."""
     return sha256(b2a_base64(text, newline=False).translate(_URLSAFE).rstrip(b"=")).digest()
+
+
+def _body(leaf: bytes) -> dict[str, Any]:
+    """A leaf's body. Raises ValueError, TypeError or RecursionError unless it is one, in its one spelling."""
+    body = json.loads(leaf)
+    if {key: type(value) for key, value in body.items()} != _LEAF or _CANONICAL(body).encode() != leaf:
+        raise ValueError("keys, types or spelling")
+    digests: list[str] = body["_sd"]
+    if any(type(digest) is not str for digest in digests) or digests != sorted(digests):
+        raise ValueError("digests")
+    if (body["v"], body["_sd_alg"], body["d"] in ("released", "withheld")) != (1, "sha-256", True):
+        raise ValueError("version, hash or outcome")
+    if not _TIME.fullmatch(body["t"]):
+        raise ValueError("time")
+    datetime.fromisoformat(body["t"])
+    return cast(dict[str, Any], body)
 
 
 def _named(texts: Sequence[bytes]) -> dict[str, Any]:
@@ -165,21 +185,11 @@ class ShardCheck:
     def _leaf(self, entry: StoredEntry) -> Any:
         """The leaf's body, or None if it cannot be read."""
         try:
-            body = json.loads(entry.leaf)
-            digests = body["_sd"]
-            again = _CANONICAL(body).encode()
-            kind, shard, form = (
-                body["k"],
-                body["s"],
-                (body["v"], body["_sd_alg"], body["d"] in ("released", "withheld")),
-            )
-            datetime.fromisoformat(body["t"])
-            sound = again == entry.leaf and digests == sorted(digests) and form == (1, "sha-256", True)
-        except (ValueError, TypeError, KeyError):
-            sound = False
-        if not sound:
+            body = _body(entry.leaf)
+        except (ValueError, TypeError, AttributeError, RecursionError):
             self.add(entry.index, "the leaf's form", "a canonical leaf of version 1", "other bytes")
             return None
+        kind, shard = body["k"], body["s"]
         if shard != self.row.name:
             self.add(entry.index, "the leaf's shard", self.row.name, shard)
         if (kind == "genesis") != (entry.index == 0):
@@ -205,7 +215,7 @@ class ShardCheck:
             if entry.index == 0 and named["vkey"] != self.row.vkey:
                 self.add(0, "the log's verifier key", named["vkey"], self.row.vkey)
             root, size = wanted["root"], wanted["size"]
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             self.add(entry.index, "the payload's form", "disclosures and rows", "other bytes")
             return
         shown = sorted(_b64(_digest(text)) for text in texts)

@@ -1,5 +1,6 @@
 """Tampering: what anyone with the file can do to it, and the entry that verify names."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -116,6 +117,44 @@ def test_other_types_are_named(copy: Path, what: str, statements: list[str], ind
 
     assert 1 == report.exit_code
     assert index in named(report)
+
+
+def body_with(**changes: object) -> Callable[[bytes], bytes]:
+    """The leaf with these values in its body, canonical still."""
+
+    def change(leaf: bytes) -> bytes:
+        body = {**json.loads(leaf), **changes}
+        return json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda _leaf: b"[" * 60_000,
+        lambda _leaf: b'{"a":' * 60_000,
+        lambda _leaf: b"7",
+        body_with(k=[]),
+        body_with(k={}),
+        body_with(t="2026-11-21T19:00:00"),
+        body_with(_sd=[1, "a"]),
+        body_with(_sd=[None]),
+        body_with(_sd="abc"),
+        body_with(d=["released"]),
+        body_with(v=1.0),
+        body_with(v=True),
+        body_with(more=1),
+    ],
+)
+def test_leaves_of_any_shape_are_named(copy: Path, change: Callable[[bytes], bytes]) -> None:
+    """A leaf of odd types, or nested past any reader's depth, is told by its index: it cannot make verify fall over."""
+    report = rewrite_leaf(copy, 6, change)
+
+    assert (1, (6, "the leaf's form")) == (
+        report.exit_code,
+        next((one.index, one.what) for one in report.mismatches if one.index == 6),
+    )
 
 
 def rewrite_leaf(path: Path, index: int, change: Callable[[bytes], bytes]) -> Report:
