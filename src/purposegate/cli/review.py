@@ -39,8 +39,6 @@ COLUMNS = ("group", "score", "principal", "about", "lookups", "last", "dispositi
 ROW_COLUMNS = ("entry", "time", "score", "record", "reasons", "disposition", "why")
 WIDE = 200
 TERMS = Terms()
-LOOKED_AT = 5
-"""Rows of a group that a list opens, to name whom it is about."""
 
 
 class Desk(NamedTuple):
@@ -129,12 +127,13 @@ def list_(
         groups = desk.work.index.groups(now=desk.now, limit=limit, closed=closed)
         shown = []
         for group in groups:
-            lines = desk.work.lines(group, now=desk.now, limit=LOOKED_AT, closed=closed)
+            lines = desk.work.lines(group, now=desk.now, limit=1, closed=closed)
             shown.append(
                 {
                     "group": group.id,
                     "score": group.score,
-                    **_about(lines),
+                    "principal": _principal(lines),
+                    "about": desk.work.about(group, now=desk.now),
                     "lookups": group.lookups,
                     "first": _time(group.first),
                     "last": _time(group.last),
@@ -166,10 +165,10 @@ def show(
     with _open(path, key_file, countersign_hours) as desk:
         found = desk.work.index.group(group, now=desk.now)
         lines = desk.work.lines(found, now=desk.now, closed=True)
+        about = desk.work.about(found, now=desk.now)
         receipt = declare(desk.location, desk.reader.meta, reading, {"work_list": f"group {group}"})
     if form == "table":
-        about = _about(lines)
-        click.echo(f"{about['principal']} and {about['about']}: {len(lines)} rows, weight {found.score:g}")
+        click.echo(f"{_principal(lines)} and {about}: {len(lines)} rows, weight {found.score:g}")
     _print([_row(line, form) for line in lines], ROW_COLUMNS, form)
     click.echo(f"{len(lines)} rows; this reading is entry {receipt.shard}/{receipt.index}", err=True)
 
@@ -248,13 +247,9 @@ def rebuild(path: str | Path, key_file: Path | None, countersign_hours: int) -> 
     click.echo(f"{matters} matters and the work list, from {entries} entries")
 
 
-def _about(lines: list[Line]) -> dict[str, str]:
-    """Whom a group is about: the person, where a row knows one, or else the record."""
-    rows = [line.row for line in lines if line.row]
-    if not rows:
-        return {"principal": "(erased)", "about": "(erased)"}
-    subject = next((row.subject for row in rows if row.subject), "")
-    return {"principal": rows[0].principal, "about": subject or "/".join(rows[0].record).strip("/")}
+def _principal(lines: list[Line]) -> str:
+    """Who did what a group holds."""
+    return next((line.row.principal for line in lines if line.row), "(erased)")
 
 
 def _row(line: Line, form: str) -> dict[str, Any]:

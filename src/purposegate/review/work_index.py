@@ -40,7 +40,7 @@ PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {VERSION};
 CREATE TABLE done   (shard INTEGER PRIMARY KEY, size INTEGER NOT NULL);
 CREATE TABLE item   (pos INTEGER, n INTEGER, at INTEGER NOT NULL, who BLOB NOT NULL, about BLOB NOT NULL, score REAL NOT NULL,
-                     due INTEGER NOT NULL, waits BLOB NOT NULL, PRIMARY KEY (pos, n)) WITHOUT ROWID;
+                     due INTEGER NOT NULL, waits BLOB NOT NULL, named INTEGER NOT NULL, PRIMARY KEY (pos, n)) WITHOUT ROWID;
 CREATE INDEX item_about ON item (who, about);
 CREATE TABLE alias  (record BLOB PRIMARY KEY, subject BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE answer (waits BLOB PRIMARY KEY) WITHOUT ROWID;
@@ -49,7 +49,8 @@ CREATE TABLE verdict (pos INTEGER, who BLOB, about BLOB, at INTEGER NOT NULL, di
 """
 _ROWS = """
 WITH row AS (
-  SELECT i.pos, i.n, i.at, i.who, coalesce(a.subject, i.about) AS whom, i.score, coalesce(v.disposition, 'open') AS disposition
+  SELECT i.pos, i.n, i.at, i.named, i.who, coalesce(a.subject, i.about) AS whom, i.score,
+         coalesce(v.disposition, 'open') AS disposition
   FROM item AS i LEFT JOIN alias AS a ON a.record = i.about
        LEFT JOIN verdict AS v ON v.pos = i.pos AND v.who = i.who AND v.about = i.about
   WHERE (i.due = 0 OR (i.due <= :now AND NOT EXISTS (SELECT 1 FROM answer WHERE answer.waits = i.waits)))
@@ -67,7 +68,8 @@ FROM row GROUP BY who, whom ORDER BY 3 DESC, 6 DESC LIMIT :limit
 ITEMS = (
     _ROWS
     + """
-SELECT pos, n, disposition FROM row WHERE who = :who AND whom = :whom ORDER BY score DESC, pos DESC LIMIT :limit
+SELECT pos, n, disposition FROM row WHERE who = :who AND whom = :whom AND named >= :named
+ORDER BY score DESC, pos DESC LIMIT :limit
 """
 )
 
@@ -171,7 +173,7 @@ class WorkIndex:
                     answers.append((self._token("waits", answer),))
                 closed += self._closed(body, numbers)
         with self._db as db:
-            db.executemany("INSERT OR REPLACE INTO item VALUES (?, ?, ?, ?, ?, ?, ?, ?)", items)
+            db.executemany("INSERT OR REPLACE INTO item VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", items)
             db.executemany("INSERT OR IGNORE INTO alias VALUES (?, ?)", list(aliases.items()))
             db.executemany("INSERT OR IGNORE INTO answer VALUES (?)", answers)
             db.executemany(
@@ -189,6 +191,7 @@ class WorkIndex:
             row.score,
             _seconds(row.due) if row.due else 0,
             self._token("waits", row.waits_for) if row.waits_for else b"",
+            bool(row.subject),
         )
 
     def _who(self, principal: str) -> bytes:
@@ -247,10 +250,12 @@ class WorkIndex:
             for who, whom, score, count, first, last, said in rows
         ]
 
-    def items(self, group: Group, *, now: datetime, limit: int, closed: bool = False) -> list[Item]:
-        """A group's rows, the heaviest first."""
-        given = {"who": group.who, "whom": group.whom, "now": _seconds(now), "limit": limit, "all": closed}
-        rows: list[Any] = self._db.execute(ITEMS, given).fetchall()
+    def items(
+        self, group: Group, *, now: datetime, limit: int, closed: bool = False, named: bool = False
+    ) -> list[Item]:
+        """A group's rows, the heaviest first; with `named`, those whose entry knows the data subject's name."""
+        given = {"who": group.who, "whom": group.whom, "now": _seconds(now), "limit": limit}
+        rows: list[Any] = self._db.execute(ITEMS, {**given, "all": closed, "named": named}).fetchall()
         return [Item(pos >> SHARD_SHIFT, pos & MAX_INDEX, n, disposition) for pos, n, disposition in rows]
 
     def group(self, name: str, *, now: datetime) -> Group:

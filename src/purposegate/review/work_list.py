@@ -64,6 +64,15 @@ class WorkList:
         items = self.index.items(group, now=now, limit=limit, closed=closed)
         return [line for item in items for line in self._line(item)]
 
+    def about(self, group: Group, *, now: datetime) -> str:
+        """Whom a group is about: a person, where any of its entries knows one, or else the heaviest row's record."""
+        for named in (True, False):
+            for item in self.index.items(group, now=now, limit=1, closed=True, named=named):
+                for line in self._line(item):
+                    if line.row is not None:
+                        return line.row.subject or "/".join(line.row.record).strip("/")
+        return "(erased)"
+
     def _line(self, item: Item) -> Iterator[Line]:
         for stored in self._reader.entries(item.shard, item.number, item.number + 1):
             leaf, payload = read_leaf(stored.leaf), self._opener.payload(item.shard, stored)

@@ -113,6 +113,19 @@ def test_lookups_are_grouped_by_who_looked_and_whom_they_looked_at(path: Path) -
     assert "sibling" in groups[0]["why"]
 
 
+def test_a_group_is_named_by_any_entry_that_knows_the_person(path: Path) -> None:
+    """Also where the heaviest rows were refused by the record's id alone."""
+    refused: dict[str, Any] = {
+        "released": False,
+        "subjects": [],
+        "reasons": ["policy-refused"],
+        "obligations": ["flag", "approve"],
+    }
+    append(path, *(lookup(n, kind=EntryKind.REFUSAL, repeat="over", **refused) for n in range(6, 16)))
+
+    assert "Ann Archer, 1984-02-29" == next(one["about"] for one in listed(path) if one["principal"] == "E1")
+
+
 def test_one_person_reached_by_two_records_is_one_group(path: Path) -> None:
     """Who comes to somebody through another record is not two people's business."""
     append(path, lookup(6, record="vehicle-9"))
