@@ -42,6 +42,8 @@ ROUND_S = 6.0
 FIRST_RETRY_S = 1.0
 LAST_RETRY_S = 30.0
 """Back-off from a witness that fails: short enough that a gate which stops without it comes back within the minute."""
+SHOWN_S = 5.0
+"""Longest wait for the head that an objecting witness shows: closing the ledger waits for what it says to be kept."""
 JOIN_S = 0.1
 """How soon closing the ledger is noticed while a witness is being waited for."""
 
@@ -298,11 +300,16 @@ class Pusher:
     def _shown(self, feed: _Feed) -> bytes:
         """The head that the witness shows of this log, if it bears this log's own signature; else nothing."""
         url = f"{feed.place.url.rstrip('/')}/{sha256(self._shard.origin.encode()).hexdigest()}/checkpoint"
+        raw, end = b"", self._clock.steady() + SHOWN_S
         try:
-            answer = feed.http.get(url)
-            raw = answer.content[:MAX_NOTE_BYTES] if answer.status_code == httpx.codes.OK else b""
-            if raw:
-                Note.parse(raw).verified([self._shard.key])
+            with feed.http.stream("GET", url, headers={"accept-encoding": "identity"}) as answer:
+                if answer.status_code != httpx.codes.OK:
+                    return b""
+                for chunk in answer.iter_raw():
+                    raw += chunk
+                    if len(raw) > MAX_NOTE_BYTES or self._clock.steady() > end:
+                        return b""
+            Note.parse(raw).verified([self._shard.key])
         except (httpx.HTTPError, EvidenceError):
             return b""
         return raw

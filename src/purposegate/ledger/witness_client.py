@@ -26,6 +26,9 @@ from purposegate.ledger.witness_wire import (
 MAX_CLOCK_DIFFERENCE_S = 600
 """A cosignature from further off the caller's clock says nothing about when the head was seen."""
 
+_HEADERS = {"content-type": "text/plain; charset=utf-8", "accept-encoding": "identity"}
+"""Never compressed, and never unpacked: a few packets could stand for gigabytes."""
+
 _ATTEMPTS = 3
 """The first learns what the witness holds, the second uses it, the third is for another pusher in between."""
 
@@ -89,10 +92,8 @@ class WitnessClient:
     def _post(self, body: bytes) -> tuple[int, str, bytes]:
         answer = b""
         try:
-            with self._http.stream(
-                "POST", self._url, content=body, headers={"content-type": "text/plain; charset=utf-8"}
-            ) as response:
-                for chunk in response.iter_bytes():
+            with self._http.stream("POST", self._url, content=body, headers=_HEADERS) as response:
+                for chunk in response.iter_raw():
                     answer += chunk
                     if len(answer) > MAX_REQUEST_BYTES:
                         raise WitnessOutage(f"{self.key.name}: answers without end")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -376,6 +377,38 @@ def test_witness_that_never_ends_its_answer_holds_nobody_up(
             until(lambda: ledger.witness_states[1].size == ledger.size)
 
     assert [4] == [size for size, _ in heads(path)][-1:]
+
+
+async def objecting(scope: Scope, receive: Receive, send: Send) -> None:
+    """Contradicts every head, and shows one that never ends: a byte at a time, or as much as anybody takes."""
+    start = {"type": "http.response.start", "headers": [(b"content-type", b"text/plain")]}
+    if scope["method"] == "POST":
+        await send({**start, "status": 422})
+        await send({"type": "http.response.body", "body": b"no\n"})
+        return
+    await send({**start, "status": 200})
+    await receive()
+    gone = False
+    while not gone:
+        portion, wait_s = (b"x", 0.05) if scope["path"].startswith("/slow") else (bytes(1 << 20), 0.001)
+        await send({"type": "http.response.body", "body": portion, "more_body": True})
+        with anyio.move_on_after(wait_s):
+            gone = (await receive())["type"] == "http.disconnect"
+
+
+@pytest.mark.parametrize("manner", ["/slow", "/huge"])
+def test_objecting_witness_that_shows_without_end_is_cut_off(
+    path: Path, manner: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The shard ends, what was said is kept, and neither memory nor the closing waits for the rest."""
+    monkeypatch.setattr(pushing, "SHOWN_S", 0.3)
+    vkey = str(WitnessSigner.generate("witness.example.org/objecting").verifier)
+    with serving(objecting) as url, open_ledger(path) as ledger:
+        ledger.push_to(Witnesses.read([(url + manner, vkey, None)], None, **HASTE))
+        until(lambda: ledger.state == "forked")
+        until(lambda: bool(list(path.parent.glob("*.contradiction-*"))))
+
+    assert [b""] == [contradiction.shown(kept) for kept in path.parent.glob("*.contradiction-*")]
 
 
 def test_age_is_a_gauge_and_a_line_of_status(
