@@ -112,6 +112,7 @@ class Explanations:
         self._to_read: dict[str, Sequence[str]] = {}
         self._firsts: dict[str, Sequence[str]] = {}
         self._ways: dict[str, Way] = {}
+        self._lasting: dict[tuple[str, str], int] = {}
 
     def way(self, record: str) -> Way:
         """Where paths to this record begin, read backwards."""
@@ -154,10 +155,13 @@ class Explanations:
 
     def lasting(self, relation: str, name: str) -> int:
         """For how many seconds after its end the principal's own link to this node counts, in the path most patient with it."""
-        firsts = (template.hops[0] for template in self.templates)
-        return max(
-            (hop.within for hop in firsts if hop.relation == relation and hop.leads_to(name)), default=0
-        )
+        key = (relation, kind_of(name))
+        if key not in self._lasting:
+            firsts = (template.hops[0] for template in self.templates)
+            self._lasting[key] = max(
+                (hop.within for hop in firsts if hop.relation == relation and hop.leads_to(name)), default=0
+            )
+        return self._lasting[key]
 
     @cached_property
     def _work(self) -> tuple[Sequence[str], Sequence[str]]:

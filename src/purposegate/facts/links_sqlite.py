@@ -12,8 +12,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import suppress
 from datetime import datetime
 from functools import cache
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import apsw
 
@@ -45,8 +46,10 @@ CREATE TABLE relation (name TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE made (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 """
 RELATIONS = "INSERT INTO relation SELECT DISTINCT rel FROM edge"
-AT_ONCE = 8
-"""Nodes asked for in one statement: most of what there is to gain, with few statements to keep prepared."""
+AT_ONCE = 16
+"""Questions put in one statement: a statement costs as much as four of them, and few should be kept prepared."""
+
+Asked = TypeVar("Asked", bound=tuple[str, ...])
 
 
 class SqliteLinks:
@@ -98,59 +101,51 @@ class SqliteLinks:
         self, nodes: Collection[str], relations: Callable[[str], Sequence[str]]
     ) -> Mapping[str, Sequence[Edge] | None]:
         """See `LinkStore`. Some 3 us a node."""
-        found: dict[str, Sequence[Edge] | None] = {}
+        found: dict[str, list[Edge]] = {one: [] for one in nodes}
+        crowded: set[str] = set()
         try:
-            for wanted, those in self._alike(nodes, relations, found):
-                rows = self._db.execute(_near(len(those), len(wanted)), (*those, *wanted)).fetchall()
+            for pairs in _few([(one, relation) for one in nodes for relation in self._there(relations(one))]):
+                rows = self._ask(_near(len(pairs)), pairs)
                 if len(rows) > MOST_LINKS_OF_A_NODE:
-                    for one in those:
-                        found[one] = self._near_one(one, wanted)
-                    continue
-                edges: dict[str, list[Edge]] = {one: [] for one in those}
+                    rows = [row for pair in pairs for row in self._near_one(pair, crowded)]
                 for row in rows:
-                    edges[str(row[0])].append(_edge(row[1:]))
-                found.update(edges)
+                    found[str(row[0])].append(_edge(row[1:]))
         except apsw.Error as error:
             raise unavailable(f"{self._name}: {type(error).__name__}") from error
-        return found
+        return {
+            one: None if one in crowded or len(edges) > MOST_LINKS_OF_A_NODE else edges
+            for one, edges in found.items()
+        }
 
-    def _near_one(self, one: str, wanted: Sequence[str]) -> Sequence[Edge] | None:
-        rows = self._db.execute(_near(1, len(wanted)), (one, *wanted)).fetchall()
-        return [_edge(row[1:]) for row in rows] if len(rows) <= MOST_LINKS_OF_A_NODE else None
+    def _near_one(self, pair: tuple[str, str], crowded: set[str]) -> Sequence[Any]:
+        rows = self._ask(_near(1), [pair])
+        if len(rows) <= MOST_LINKS_OF_A_NODE:
+            return rows
+        crowded.add(pair[0])
+        return ()
 
     async def between(
         self, start: str, relations: Callable[[str], Sequence[str]], ends: Collection[str]
     ) -> Sequence[Edge]:
         """See `LinkStore`. Some 2 us an end."""
         found: list[Edge] = []
+        wanted = [(start, relation, end) for end in ends for relation in self._there(relations(end))]
         try:
-            for wanted, those in self._alike(ends, relations, {}):
-                statement = _between(len(those), len(wanted))
-                found.extend(map(_edge, self._db.execute(statement, (start, *wanted, *those))))
+            for some in _few(wanted):
+                found += map(_edge, self._ask(_between(len(some)), some))
         except apsw.Error as error:
             raise unavailable(f"{self._name}: {type(error).__name__}") from error
         return found
 
-    def _alike(
-        self,
-        nodes: Collection[str],
-        relations: Callable[[str], Sequence[str]],
-        found: dict[str, Sequence[Edge] | None],
-    ) -> Iterator[tuple[Sequence[str], list[str]]]:
-        """A few nodes at a time that want the same of the relations there are; those that want none have nothing found."""
-        alike: dict[Sequence[str], list[str]] = {}
-        for one in nodes:
-            wanted = relations(one)
-            held = self._held.get(wanted)
-            if held is None:
-                held = self._held[wanted] = tuple(name for name in wanted if name in self._relations)
-            if held:
-                alike.setdefault(held, []).append(one)
-            else:
-                found[one] = ()
-        for held, those in alike.items():
-            for first in range(0, len(those), AT_ONCE):
-                yield held, those[first : first + AT_ONCE]
+    def _there(self, wanted: Sequence[str]) -> Sequence[str]:
+        """Those of these relations of which there are any links."""
+        held = self._held.get(wanted)
+        if held is None:
+            held = self._held[wanted] = tuple(name for name in wanted if name in self._relations)
+        return held
+
+    def _ask(self, statement: str, arguments: Sequence[tuple[str, ...]]) -> Sequence[Any]:
+        return self._db.execute(statement, tuple(chain.from_iterable(arguments))).fetchall()
 
     def count(self) -> int:
         """How many links there are."""
@@ -260,22 +255,18 @@ def _fill(draft: Path, feed: Feed) -> int:
 
 
 @cache
-def _near(nodes: int, wanted: int) -> str:
-    return (
-        f"SELECT a, rel, b, s, e FROM edge WHERE a IN ({_marks(nodes)}) AND rel IN ({_marks(wanted)})"  # noqa: S608
-        f" LIMIT {MOST_LINKS_OF_A_NODE + 1}"
-    )
+def _near(count: int) -> str:
+    one = "SELECT a, rel, b, s, e FROM edge WHERE a = ? AND rel = ?"
+    return f"{' UNION ALL '.join([one] * count)} LIMIT {MOST_LINKS_OF_A_NODE + 1}"
 
 
 @cache
-def _between(ends: int, wanted: int) -> str:
-    return (
-        f"SELECT rel, b, s, e FROM edge WHERE a = ? AND rel IN ({_marks(wanted)}) AND b IN ({_marks(ends)})"  # noqa: S608
-    )
+def _between(count: int) -> str:
+    return " UNION ALL ".join(["SELECT rel, b, s, e FROM edge WHERE a = ? AND rel = ? AND b = ?"] * count)
 
 
-def _marks(count: int) -> str:
-    return ", ".join("?" * count)
+def _few(them: Sequence[Asked]) -> Iterator[Sequence[Asked]]:
+    return (them[first : first + AT_ONCE] for first in range(0, len(them), AT_ONCE))
 
 
 def _edge(row: Sequence[Any]) -> Edge:
