@@ -36,21 +36,25 @@ COUNTERS: Any = None
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arm:
-    """One run of the traffic. `word` names its figures; the headline's have none."""
+    """One run of the traffic. `word` names its figures; the headline's have none. `share` of the force is drawn for it."""
 
     word: str
     seed: int = SEED
     missing: float = feeds.MISSING
     challenge: float = 0.0
+    share: float = 1.0
     has_baselines: bool = False
 
 
+SIDE = 0.3
+"""Of the force, for arms that are reported beside the headline: each whole one takes a quarter of an hour."""
+
 ARMS = (
     Arm(word="", has_baselines=True),
-    Arm(word="loss_0", missing=0.0),
-    Arm(word="loss_12", missing=0.12),
-    Arm(word="challenged", challenge=DRAWN),
     Arm(word="second_seed", seed=SECOND_SEED),
+    Arm(word="loss_0", missing=0.0, share=SIDE),
+    Arm(word="loss_12", missing=0.12, share=SIDE),
+    Arm(word="challenged", challenge=DRAWN, share=SIDE),
 )
 
 
@@ -59,6 +63,7 @@ class Outcome:
     """One arm's scores: the gate's, and those of the baselines on the same traffic."""
 
     arm: Arm
+    scale: float
     staff: int
     gate: Score
     baselines: Mapping[str, Score]
@@ -95,6 +100,7 @@ def play(number: int, arm: Arm, scale: float, most: int | None = None) -> Outcom
     scored = BASELINES if arm.has_baselines else {}
     return Outcome(
         arm=arm,
+        scale=scale,
         staff=len(force.staff),
         gate=score(results, planted),
         baselines={
@@ -117,7 +123,7 @@ def played(arms: Sequence[Arm], scale: float) -> list[Outcome]:
         Progress(console=Console(stderr=True)) as bars,
     ):
         shown = [bars.add_task(arm.word or "headline", total=None) for arm in arms]
-        running = [pool.submit(play, number, arm, scale) for number, arm in enumerate(arms)]
+        running = [pool.submit(play, number, arm, scale * arm.share) for number, arm in enumerate(arms)]
         for future in running:
             while not _done(future):
                 for number, task in enumerate(shown):
@@ -133,11 +139,12 @@ def _done(future: Any) -> bool:
     return True
 
 
-def figures(outcomes: Sequence[Outcome], scale: float) -> dict[str, float]:
+def figures(outcomes: Sequence[Outcome]) -> dict[str, float]:
     """The summary's figures, by name."""
-    found: dict[str, float] = {"simulation.scale": scale}
+    found: dict[str, float] = {}
     for one in outcomes:
         prefix = f"simulation.{one.arm.word}." if one.arm.word else "simulation."
+        found[f"{prefix}scale"] = one.scale
         found |= {f"{prefix}{name}": value for name, value in _of(one.gate, one.staff).items()}
         for name, rated in one.baselines.items():
             word = name.replace(" ", "_")
@@ -166,17 +173,14 @@ def _of(rated: Score, staff: int) -> dict[str, float]:
     }
 
 
-def show(outcomes: Sequence[Outcome], scale: float, console: Console) -> None:
+def show(outcomes: Sequence[Outcome], console: Console) -> None:
     """The arms, then each kind of misuse under the gate and the baselines."""
-    console.print(f"{outcomes[0].staff} staff, 90 days, scale {scale:g}; {outcomes[0].gate.planted} planted")
     names = list(_of(outcomes[0].gate, outcomes[0].staff))
-    table = Table("arm", *names, box=None, header_style="bold")
+    table = Table("arm", "staff", *names, box=None, header_style="bold")
     for one in outcomes:
-        table.add_row(
-            one.arm.word or "headline", *(f"{value:g}" for value in _of(one.gate, one.staff).values())
-        )
-        for name, rated in one.baselines.items():
-            table.add_row(f"  baseline: {name}", *(f"{value:g}" for value in _of(rated, one.staff).values()))
+        for name, rated in {one.arm.word or "headline": one.gate, **one.baselines}.items():
+            cells = [f"{value:g}" for value in _of(rated, one.staff).values()]
+            table.add_row(name, str(one.staff), *cells)
     console.print(table)
     for one in outcomes:
         for name, rated in {"gate": one.gate, **one.baselines}.items():
@@ -209,16 +213,15 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "--scale", type=float, default=DEFAULT_SCALE, help="of 11,000 staff and 45,000 lookups a day"
     )
-    parser.add_argument("--arms", default="all", help="all, or the first so many")
     parser.add_argument(
-        "--record", action="store_true", help="merge the figures of a run of another scale, too"
+        "--arms", nargs="*", choices=[arm.word or "headline" for arm in ARMS], help="only these"
     )
     asked = parser.parse_args(arguments)
-    arms = ARMS if asked.arms == "all" else ARMS[: int(asked.arms)]
+    arms = [arm for arm in ARMS if not asked.arms or (arm.word or "headline") in asked.arms]
     outcomes = played(arms, asked.scale)
-    show(outcomes, asked.scale, Console(width=240, soft_wrap=True))
-    if asked.record or (asked.scale == DEFAULT_SCALE and arms == ARMS):
-        summary.merge(figures(outcomes, asked.scale), question="simulation")
+    show(outcomes, Console(width=240, soft_wrap=True))
+    if asked.scale == DEFAULT_SCALE and len(arms) == len(ARMS):
+        summary.merge(figures(outcomes), question="simulation")
     return 0
 
 
