@@ -3,7 +3,7 @@
 Reading it is a lookup (law 11): each reading is an entry in the ledger before anything is shown.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,14 +11,14 @@ from typing import Any
 import click
 
 from purposegate.cli._conflicts_decide import confirm, reject
-from purposegate.cli._conflicts_force import newest, open_force, reading_declared
+from purposegate.cli._conflicts_force import Force, newest, open_force, reading_declared
 from purposegate.cli._conflicts_import import import_feed, verify
 from purposegate.cli._conflicts_lookback import looking_back, print_hits
 from purposegate.cli._conflicts_raise import raise_hits
 from purposegate.cli._ledger_query import GIVEN, parse_time, reading_options
 from purposegate.conflicts.circle import seen
 from purposegate.conflicts.decisions import Decision
-from purposegate.conflicts.register import Entries, RegisterEntry
+from purposegate.conflicts.register import RegisterEntry
 from purposegate.conflicts.written import staff_key
 from purposegate.ledger.reading import declare
 from purposegate.model import Conflict, RecordRef, Whose
@@ -56,10 +56,13 @@ def lookback(path: Path, form: str, *, again: bool, **asked: Any) -> None:
     reading.require()
     with open_force(path) as force, looking_back(force) as looking:
         model = looking.looking.model
-        wanted = _wanted(force.register, asked["ids"], asked["principal"])
-        if asked["principal"] and not asked["ids"]:
-            wanted += force.ties(datetime.now(UTC)).prepare(asked["principal"]).composed
-        chosen = [one for one in wanted if again or looking.sightings.is_new(one, model)]
+        chosen, wanted = [], 0
+        for one in _wanted(
+            force, asked["ids"], asked["principal"]
+        ):  # of millions, most were looked back for before
+            wanted += 1
+            if again or looking.sightings.is_new(one, model):
+                chosen.append(one)
         hits = list(looking.hits(force, chosen, since=asked["since"]))
         request = {name: str(asked[name]) for name in ("ids", "principal", "since") if asked[name]}
         request |= {"lookback": f"{len(chosen)} entries", "register": force.register.digest}
@@ -72,18 +75,24 @@ def lookback(path: Path, form: str, *, again: bool, **asked: Any) -> None:
             looking.sightings.looked(chosen, model)
         unread = looking.unread
     click.echo(
-        f"{len(chosen)} of {len(wanted)} entries looked back for, {len(hits)} hits{unread};"
+        f"{len(chosen)} of {wanted} entries looked back for, {len(hits)} hits{unread};"
         f" this reading is entry {receipt.shard}/{receipt.index}",
         err=True,
     )
 
 
-def _wanted(entries: Entries, ids: Sequence[str], principal: str) -> list[RegisterEntry]:
-    mine = staff_key(principal)
-    found = [one for one in entries.each() if (not ids or one.id in ids)]
-    if unknown := set(ids) - {one.id for one in found}:
+def _wanted(force: Force, ids: Sequence[str], principal: str) -> Iterator[RegisterEntry]:
+    """The entries asked for; with a member of staff, also those that others make with theirs."""
+    mine, unknown = staff_key(principal), set(ids)
+    for one in force.register.each():
+        if not ids or one.id in ids:
+            unknown.discard(one.id)
+            if mine in {"", staff_key(one.principal)}:
+                yield one
+    if unknown:
         raise click.UsageError(f"--entry: the register has no {', '.join(sorted(unknown))}")
-    return [one for one in found if mine in {"", staff_key(one.principal)}]
+    if principal and not ids:
+        yield from force.ties(datetime.now(UTC)).prepare(principal).composed
 
 
 @conflicts.command()
