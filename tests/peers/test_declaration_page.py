@@ -224,6 +224,21 @@ def test_an_interrupted_form_is_shown_and_sent_by_the_person(browser: Browser, s
     context.close()
 
 
+def test_a_form_that_cannot_be_shown_again_is_said_to_be_lost(browser: Browser, site: Site) -> None:
+    """Sent with files it is not carried: the page says so, and what to do; nothing of it reaches the application."""
+    context = sign_in(browser, site, who="T1003", role="Records")
+    page, before = context.new_page(), len(site.posted)
+    page.goto(site.note_form)
+    page.evaluate("document.forms[0].enctype = 'multipart/form-data'")
+    page.get_by_label("Note").fill("with a picture")
+    page.get_by_role("button", name="Save").click()
+    page.wait_for_load_state()
+
+    assert "What you sent was not passed on. Declare, go back, and send it again." in page.inner_text("main")
+    assert (before, 0) == (len(site.posted), page.locator('input[name="interrupted"]').count())
+    context.close()
+
+
 def test_a_refusal_is_a_page_with_ways_forward(maya: BrowserContext, site: Site) -> None:
     """A relative's record, declared for with a good reason: 403 as a page that says nothing of why, with the links."""
     page = maya.new_page()

@@ -4,6 +4,7 @@ Negotiated by Accept, and only for navigations: a script that asks for data gets
 declaration is missing or cannot stand, the page is the one to declare on.
 """
 
+import re
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -26,6 +27,8 @@ REPLACED = frozenset({b"content-type", b"cache-control", b"x-content-type-option
 """Headers of the problem document that the page has in its own words."""
 TO_DECLARE = frozenset({"correct-declaration", "break-glass"})
 HTML, JSON = "text/html", ("application/json", "application/problem+json")
+_WEIGHT = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?", re.ASCII)
+"""RFC 9110 section 12.4.2."""
 LOST = "What you sent was not passed on. Declare, go back, and send it again."
 
 
@@ -80,7 +83,7 @@ def _weights(request: Request) -> dict[str, float]:
         for part in value.decode("latin-1").lower().split(","):
             name, *parameters = (piece.strip() for piece in part.split(";"))
             q = next((one[2:] for one in parameters if one.startswith("q=")), "1")
-            weights[name] = float(q) if q.replace(".", "", 1).isdigit() and len(q) <= len("0.123") else 0.0
+            weights[name] = float(q) if _WEIGHT.fullmatch(q) else 0.0
     return weights
 
 

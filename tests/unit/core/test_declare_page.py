@@ -283,7 +283,7 @@ def asking(accept: str, **more: str) -> Request:
         method="GET",
         raw_path=b"/",
         path="/",
-        headers=tuple((name.encode(), value.encode()) for name, value in headers.items()),
+        headers=tuple((name.encode(), value.encode("latin-1")) for name, value in headers.items()),
     )
 
 
@@ -300,6 +300,9 @@ def asking(accept: str, **more: str) -> Request:
         ("text/html;q=0", "", False),
         ("text/html;q=nan", "", False),
         ("text/html;q=1e9", "", False),
+        ("text/html;q=\u00b2", "", False),
+        ("text/html;q=1.", "", True),
+        ("text/html;q=2", "", False),
         ("TEXT/HTML", "", True),
         ("text/html", "cors", False),
         ("text/html", "same-origin", False),
@@ -312,6 +315,14 @@ def test_who_would_rather_have_a_page(accept: str, mode: str, expected: bool) ->
     request = asking(accept, sec_fetch_mode=mode) if mode else asking(accept)
 
     assert expected is wants_html(request)
+
+
+@given(st.lists(st.binary(max_size=80), max_size=3))
+def test_no_accept_header_breaks_the_reading(values: list[bytes]) -> None:
+    """Any bytes: a page or a document, and no fault."""
+    headers = tuple((b"accept", value) for value in values)
+
+    assert wants_html(Request(method="GET", raw_path=b"/", path="/", headers=headers)) in (True, False)
 
 
 async def test_a_refusal_reads_the_same_whatever_its_reason(
