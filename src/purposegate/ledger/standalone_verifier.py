@@ -27,7 +27,7 @@ D = -121665 * pow(121666, P - 2, P) % P
 SQRT_M1 = pow(2, (P - 1) // 4, P)
 KEY_BYTES, SIGNATURE_BYTES, TIME_BYTES, ID_BYTES, HASH_BYTES = 32, 64, 8, 4, 32
 LOG_KEY, WITNESS_KEY = 0x01, 0x04
-MAX_SIZE = 2**63
+MAX_SIZE, MAX_DIGITS = 2**63, 19
 
 Point = tuple[int, int, int, int]
 
@@ -110,9 +110,24 @@ def b64url(text: str) -> bytes:
     return b64(text.replace("-", "+").replace("_", "/") + "=" * (-len(text) % 4))
 
 
+def printable(text: Any) -> str:
+    """A text that stays on its line: a log could else have us print a line of its own making, such as a witness's."""
+    need(isinstance(text, str) and text.isprintable(), "a name or value holds what cannot be printed")
+    return str(text)
+
+
+def whole(number: Any) -> int:
+    """A JSON integer within the bounds of a tree; neither true nor 1.0 is one."""
+    need(type(number) is int and 0 <= number < MAX_SIZE, "want a whole number below 2**63")
+    return int(number)
+
+
 def decimal(text: str) -> int:
     """A decimal without sign, space or leading zero."""
-    need(text.isascii() and text.isdigit() and (text == "0" or text[0] != "0"), "want a decimal")
+    need(
+        len(text) <= MAX_DIGITS and text.isascii() and text.isdigit() and (text == "0" or text[0] != "0"),
+        "want a decimal",
+    )
     need(int(text) < MAX_SIZE, "want a decimal below 2**63")
     return int(text)
 
@@ -155,25 +170,37 @@ def read_key(vkey: str) -> tuple[str, bytes, int, bytes]:
     return parts[0], identity, raw[0], raw[1:]
 
 
+def once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object whose keys are each there once: of two, readers differ in which one they show."""
+    found = dict(pairs)
+    need(len(found) == len(pairs), "a key is given twice")
+    return found
+
+
 def require_signed(text: str, lines: Sequence[str], vkey: str, kind: int) -> int:
     """The time of a witness's cosignature, 0 for a log's, once this key's signature on the note text is verified."""
     name, identity, found, public = read_key(vkey)
     need(found == kind, "a log's key has type 1, a witness's type 4")
+    at = None
     for line in lines:
         dash, _, rest = line.partition(" ")
         who, _, blob = rest.partition(" ")
-        if dash != "\u2014" or who != name or b64(blob)[:ID_BYTES] != identity:
+        need(dash == "\u2014" and who and len(b64(blob)) > ID_BYTES, "a line below the head is no signature")
+        if who != name or b64(blob)[:ID_BYTES] != identity:
             continue
         signature = b64(blob)[ID_BYTES:]
         if kind == LOG_KEY:
             need(ed25519_verifies(public, text.encode(), signature), "the log's signature is bad")
-            return 0
-        need(len(signature) == TIME_BYTES + SIGNATURE_BYTES, "a cosignature has a time and a signature")
-        at = int.from_bytes(signature[:TIME_BYTES], "big")
-        message = f"cosignature/v1\ntime {at}\n{text}".encode()
-        need(ed25519_verifies(public, message, signature[TIME_BYTES:]), "the witness's signature is bad")
-        return at
-    raise Refuted(f"not signed by {name}")
+            at = 0
+        else:
+            need(len(signature) == TIME_BYTES + SIGNATURE_BYTES, "a cosignature has a time and a signature")
+            seen = int.from_bytes(signature[:TIME_BYTES], "big")
+            message = f"cosignature/v1\ntime {seen}\n{text}".encode()
+            need(ed25519_verifies(public, message, signature[TIME_BYTES:]), "the witness's signature is bad")
+            at = max(at or 0, seen)
+    if at is None:
+        raise Refuted(f"not signed by {name}")
+    return at
 
 
 def read_proof(text: str) -> tuple[int, list[bytes], str, list[str]]:
@@ -191,7 +218,7 @@ def read_proof(text: str) -> tuple[int, list[bytes], str, list[str]]:
 
 def check(bundle: dict[str, Any], log: str, witnesses: Sequence[str]) -> list[str]:
     """What the bundle shows, as lines to print. Raises Refuted."""
-    need(bundle["purposegate_proof"] == 1, "this verifier knows version 1")
+    need(whole(bundle["purposegate_proof"]) == 1, "this verifier knows version 1")
     leaf = bundle["leaf"].encode()
     index, path, text, lines = read_proof(bundle["tlog_proof"])
     origin, size, root, *_ = text[:-1].split("\n")
@@ -203,9 +230,12 @@ def check(bundle: dict[str, Any], log: str, witnesses: Sequence[str]) -> list[st
     for vkey in witnesses:
         at = require_signed(text, lines, vkey, WITNESS_KEY)
         shown.append(f"seen by {read_key(vkey)[0]} at POSIX second {at}")
-    body = json.loads(leaf)
-    need(body["v"] == 1 and body["_sd_alg"] == "sha-256", "this verifier knows leaves of version 1")
-    shown.append(f"{body['k']} at {body['t']}: {body['d']}, lookup {body['r']}")
+    body = json.loads(leaf, object_pairs_hook=once)
+    again = json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    need(again.encode() == leaf, "the leaf is not in its one spelling")
+    need(whole(body["v"]) == 1 and body["_sd_alg"] == "sha-256", "this verifier knows leaves of version 1")
+    kind, when, outcome, lookup = (printable(body[key]) for key in "ktdr")
+    shown.append(f"{kind} at {when}: {outcome}, lookup {lookup}")
     return shown + disclosed(bundle, body["_sd"])
 
 
@@ -217,15 +247,18 @@ def disclosed(bundle: dict[str, Any], digests: Sequence[str]) -> list[str]:
         digest = hashlib.sha256(text.encode()).digest()
         written = base64.urlsafe_b64encode(digest).decode().rstrip("=")
         need(written in digests, "the leaf does not commit to a disclosure")
-        _, name, value = json.loads(b64url(text))
+        _, name, value = json.loads(b64url(text), object_pairs_hook=once)
         rows = value if name == "rows" else rows
-        shown.append(f"  {name} = {json.dumps(value)}")
+        shown.append(f"  {printable(name)} = {json.dumps(value)}")
     for each in bundle["rows"]:
         need(rows is not None, "a row is shown without the commitment to the rows")
         leaf = leaf_hash(hashlib.sha256(each["row"].encode()).digest())
-        found = root_from(leaf, each["index"], rows["size"], [b64url(sibling) for sibling in each["proof"]])
+        index, size = whole(each["index"]), whole(rows["size"])
+        found = root_from(leaf, index, size, [b64url(sibling) for sibling in each["proof"]])
         need(found == b64url(rows["root"]), "a row is not one of those committed to")
-        shown.append(f"  row {each['index']} = {json.dumps(json.loads(b64url(each['row']))[1])}")
+        shown.append(
+            f"  row {index} = {json.dumps(json.loads(b64url(each['row']), object_pairs_hook=once)[1])}"
+        )
     return shown
 
 
@@ -242,7 +275,7 @@ def main(words: Sequence[str] | None = None) -> int:
     except SystemExit as error:
         return 3 if error.code else 0
     try:
-        lines = check(json.loads(asked.bundle.read_bytes()), asked.log, asked.witness)
+        lines = check(json.loads(asked.bundle.read_bytes(), object_pairs_hook=once), asked.log, asked.witness)
     except OSError as error:
         sys.stdout.write(f"cannot read the bundle: {error.strerror}\n")
         return 3

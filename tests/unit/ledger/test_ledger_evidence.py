@@ -4,7 +4,9 @@ import json
 import shutil
 import subprocess
 import sys
+from base64 import b64decode, b64encode, urlsafe_b64encode
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from ledgers import entry, open_ledger
 from purposegate.cli.ledger import ledger as command
 from purposegate.ledger import standalone_verifier
 from purposegate.ledger.cosignature import WitnessSigner
-from purposegate.ledger.note import Note
+from purposegate.ledger.note import LogSigner, Note
 from purposegate.ledger.sqlite_reader import SqliteReader
 from purposegate.ledger.tiles import Tile, build_tiles, tiles_for
 from purposegate.ledger.verdict import Evidence
@@ -393,3 +395,115 @@ def test_status_says_how_the_shards_stand(path: Path) -> None:
     )
     assert f"shard-0: {SIZE} entries, nobody writes, signed to {SIZE}" in text
     assert "not witnessed" in text
+
+
+# What a log that lies, with its own key, could have the script print
+
+
+def forged(*, leaf: str = "", name: str = "principal", **changes: Any) -> tuple[dict[str, Any], str]:
+    """A bundle of a log of one leaf, signed by that log's own key, and the key."""
+    log = LogSigner.generate("force.example/purposegate/shard-0")
+    text = json.dumps(["salt", name, "pc-42"])
+    disclosure = urlsafe_b64encode(text.encode()).decode().rstrip("=")
+    digest = urlsafe_b64encode(sha256(disclosure.encode()).digest()).decode().rstrip("=")
+    body: dict[str, Any] = {
+        "_sd": [digest],
+        "_sd_alg": "sha-256",
+        "d": "released",
+        "k": "release",
+        "r": "lookup-1",
+    }
+    body |= {"s": "shard-0", "t": "2026-11-21T19:00:00.000000Z", "v": 1, **changes}
+    leaf = leaf or json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    root = b64encode(sha256(b"\x00" + leaf.encode()).digest()).decode()
+    note = f"{log.name}\n1\n{root}\n"
+    proof = f"c2sp.org/tlog-proof@v1\nindex 0\n\n{note}\n{log.sign(note).line}"
+    bundle = {
+        "purposegate_proof": 1,
+        "leaf": leaf,
+        "tlog_proof": proof,
+        "disclosures": [disclosure],
+        "rows": [],
+    }
+    return bundle, str(log.verifier)
+
+
+LINE = "release\n  seen by witness.example.org/psd at POSIX second 1790000000"
+
+
+def test_forged_bundle_as_such_is_proved(path: Path) -> None:
+    """The bundle that the cases below are made from is in order, or their refusals would mean nothing."""
+    bundle, key = forged()
+
+    assert 0 == judged(path, bundle, key=key)[0]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"k": LINE},
+        {"t": LINE},
+        {"r": "x\x1b[2J"},
+        {"d": "released\u2028seen by"},
+        {"name": LINE},
+        {"k": ["release"]},
+        {"v": True},
+        {"v": 1.0},
+        {"leaf": '{"v":1,"v":1}'},
+        {"leaf": "[" * 60_000},
+        {"leaf": '{"v":' + "1" * 5_000 + "}"},
+    ],
+)
+def test_log_cannot_have_lines_of_its_own_printed(path: Path, changes: dict[str, Any]) -> None:
+    """Whoever holds the log's key writes what it likes into a leaf, but no line that says a witness saw it, nor two readings."""
+    bundle, key = forged(**changes)
+    code, text = judged(path, bundle, key=key)
+
+    assert (1, True, False) == (code, text.startswith("NOT PROVED"), "seen by" in text)
+
+
+def twice(text: str) -> str:
+    return text.replace('"purposegate_proof": 1', '"purposegate_proof": 2, "purposegate_proof": 1')
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        twice,
+        lambda text: text.replace('"purposegate_proof": 1', '"purposegate_proof": true'),
+        lambda text: text.replace('"purposegate_proof": 1', '"purposegate_proof": 1.0'),
+        lambda text: text.replace('"purposegate_proof": 1', '"purposegate_proof": ' + "1" * 5_000),
+        lambda text: text.replace("index 0", "index " + "0" * 5_000),
+        lambda text: text.replace("index 0", "index " + "9" * 5_000),
+        lambda text: text.replace("index 0", "index 1"),
+        lambda text: text.replace("index 0", "index \u0660"),
+        lambda _text: "[" * 100_000,
+        lambda _text: "[]",
+        lambda _text: "\ud800",
+    ],
+)
+def test_other_spellings_of_a_bundle_prove_nothing(
+    tmp_path: Path, change: Callable[[str], str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Keys twice, numbers of another type or without end, and no bundle at all: refused, never a traceback."""
+    bundle, key = forged()
+    file = tmp_path / "bundle.json"
+    file.write_bytes(change(json.dumps(bundle, ensure_ascii=False)).encode("utf-8", "surrogatepass"))
+
+    assert 1 == standalone_verifier.main([str(file), "--log", key])
+    assert capsys.readouterr().out.startswith("NOT PROVED")
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_bad_second_signature_by_the_same_key_proves_nothing(path: Path, *, first: bool) -> None:
+    """A good signature does not make up for a bad one of the log's, before it or after it."""
+    bundle, key = forged()
+    above, _, line = bundle["tlog_proof"].rpartition("\u2014")
+    name, blob = line.split()
+    raw = bytearray(b64decode(blob))
+    raw[-1] ^= 1
+    bad = f" {name} {b64encode(raw).decode()}\n"
+    lines = (bad, line) if first else (line, bad)
+    bundle["tlog_proof"] = above + "".join(f"\u2014{each}" for each in lines)
+
+    assert 1 == judged(path, bundle, key=key)[0]
