@@ -29,6 +29,8 @@ from purposegate.facts.work import reference_key
 from purposegate.model import Action, CountKey, Lookup, RecordFacts, RecordRef, Row, Standing
 
 EXPLAINED = "explained"
+FEW_PEOPLE = 20
+"""People in a record up to which it is a door to each of them: a file on a hundred is opened for none in particular."""
 
 Ordinals = Mapping[CountKey, int]
 
@@ -159,7 +161,8 @@ class Budget:
         }
         if not opened:
             return Counting(by)
-        return Counting(by, tuple(self._doors(record, people)), tuple(self._reasons(record)), (self.opens,))
+        doors = tuple(self._doors(record, people)) if len(row.subjects) <= FEW_PEOPLE else ()
+        return Counting(by, doors, tuple(self._reasons(record)), (self.opens,))
 
     def _doors(self, record: RecordRef, people: Mapping[str, None]) -> Iterator[Distinct]:
         spell = _spell(self._day, self._bands.patterns.many_doors_days)

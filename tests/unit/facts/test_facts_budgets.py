@@ -314,6 +314,17 @@ async def test_one_person_through_many_doors_in_a_week() -> None:
     assert () == later[0].patterns
 
 
+async def test_a_file_on_a_crowd_is_a_door_to_nobody() -> None:
+    """Its people are counted as seen, but whoever reads it has not come to one of them by another way."""
+    gate = Gate()
+    crowd = [EDMUND, *(somebody("Q", f"Blakeney{number}", "1990-01-01") for number in range(20))]
+    for kind in ("vehicle", "address"):
+        await gate.look(lookup(), view("1", EDMUND, kind=kind))
+    (standing,) = await gate.look(lookup(), view("2", *crowd, kind="case"))
+
+    assert ((), 3) == (standing.patterns, standing.numbers["subject"])
+
+
 async def test_the_same_words_for_many_people() -> None:
     """The fifth record with one sentence as reason, its case number changed each time; one record again is no new one."""
     gate = Gate()
