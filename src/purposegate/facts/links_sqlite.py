@@ -151,10 +151,6 @@ class SqliteLinks:
         """How many links there are."""
         return int(self._db.execute("SELECT count(*) / 2 FROM edge").get)
 
-    def shrink(self) -> None:
-        """Give back the memory that pages are kept in."""
-        self._db.pragma("shrink_memory")
-
     def close(self) -> None:
         """Let go of the file."""
         self._db.close(True)
