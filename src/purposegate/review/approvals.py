@@ -46,10 +46,6 @@ class Approvals:
         self._docket = docket
         self._terms = terms
 
-    def through(self, docket: Docket) -> "Approvals":
-        """The same with another docket."""
-        return Approvals(docket, self._terms)
-
     async def ask(self, binding: Binding, *, roles: tuple[str, ...], reason: str) -> Matter:
         """Ask for an approval of one lookup. Its entry is durable on return."""
         until = self._docket.clock() + timedelta(minutes=self._terms.approval_minutes)

@@ -6,6 +6,7 @@ There is no free text: it would name the record for whoever must not name it.
 import uuid
 from collections.abc import Mapping
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Any
 
 from purposegate.model import EntryKind, Principal
@@ -15,7 +16,9 @@ from purposegate.review.matters import Matter, State
 HAND_OVER = EntryKind.HAND_OVER
 OPEN_DAYS = 28
 """A task nobody took for a month is handed over anew, or was not needed."""
-STEPS_OF_RECIPIENT = ("taken", "returned", "done")
+STEPS_OF_RECIPIENT: Mapping[State, frozenset[str]] = MappingProxyType(
+    {State.WAITING: frozenset({"taken", "returned"}), State.TAKEN: frozenset({"returned", "done"})}
+)
 
 
 class HandOvers:
@@ -45,8 +48,7 @@ class HandOvers:
         matter = await self._docket.get(name)
         if matter is None or matter.kind is not HAND_OVER or matter.text("to") != recipient.id:
             return None
-        allowed = {State.WAITING: {"taken", "returned"}, State.TAKEN: {"returned", "done"}}
-        if step not in allowed.get(matter.state, set()):
+        if step not in STEPS_OF_RECIPIENT.get(matter.state, frozenset()):
             return None
         async with self._docket.claimed(f"{step} {name} {matter.step}", recipient.id) as mine:
             if not mine:

@@ -58,7 +58,6 @@ STEPS: Mapping[tuple[EntryKind, str, State | None], State] = MappingProxyType(
 )
 """Every step a matter can take: its kind, the event, where it stood (None: it is new), where it stands then."""
 
-FIRST = frozenset(event for _, event, before in STEPS if before is None)
 OPEN = frozenset({State.WAITING, State.APPROVED, State.TAKEN, State.STANDING})
 
 _NOT_KEPT = frozenset({"event", "system_user", "conflicts"})

@@ -11,7 +11,7 @@ import apsw
 import pytest
 from starlette.types import ASGIApp
 
-from gates import Gated, World
+from gates import Gated, World, behind
 from purposegate.approval import wants_approval
 from purposegate.gate import Parts
 from purposegate.ledger import keys
@@ -436,6 +436,32 @@ def restore(file: Path, rows: dict[str, list[Any]]) -> None:
             db.execute(f"DELETE FROM {name}")
             for row in rows[name]:
                 db.execute(f"INSERT INTO {name} VALUES ({', '.join('?' * len(row))})", row)
+
+
+async def test_of_two_deciders_one_decides(world: World, gated: Gated) -> None:
+    """An approval and a refusal at the same moment: one is taken, and one entry says which."""
+    matter = await request(gated, world.cast.witness)
+    answers = await asyncio.gather(*(decide(gated, matter, verdict) for verdict in ("approve", "refuse") * 3))
+
+    assert [200] + [404] * 5 == sorted(one.status_code for one in answers)
+    assert 2 == len(events(gated))
+
+
+async def test_the_shipped_policies_let_an_approved_sight_through(
+    world: World, records_system: ASGIApp, parts: Parts
+) -> None:
+    """Coming back without a cause is refused from some sight on, until a supervisor approves one more; and then refused again."""
+    gated = remembering(behind(world, records_system, parts))
+    reason = (
+        "Statement from a neighbour names this person as a witness to the burglary in Carr Lane on Tuesday"
+    )
+    declared = f'investigate.crime;ref="CR/2200/26";reason="{reason}"'
+    seen = [(await view(gated, world.cast.missing, declared=declared)).status_code for _ in range(7)]
+    await approved(gated, world.cast.missing, ref="CR/2200/26", reason=reason)
+    after = [(await view(gated, world.cast.missing, declared=declared)).status_code for _ in range(2)]
+
+    assert (200, 403) == (seen[0], seen[-1])
+    assert [200, 403] == after
 
 
 def test_an_approval_is_wanted_only_where_nothing_else_refuses() -> None:
