@@ -57,8 +57,11 @@ class Directory:
         return self.staff.get(staff_key(staff_id))
 
 
-def read_directory(path: Source, *, now: datetime, zone: ZoneInfo) -> Directory:
-    """Import the directory. Raises `ImportRefused` with every fault by line and column; then nothing of it is taken."""
+def read_directory(path: Source, *, now: datetime, zone: ZoneInfo, at_least: int = 1) -> Directory:
+    """Import the directory. Raises `ImportRefused` with every fault by line and column; then nothing of it is taken.
+
+    With fewer members of staff than `at_least` it is refused as well: it gives ties that nobody declared.
+    """
     table = read_table(path, (*COLUMNS, *OPTIONAL), now=now, optional=OPTIONAL)
     table.unique("staff_id", staff_key)
     today = local_day(now, zone)
@@ -66,6 +69,12 @@ def read_directory(path: Source, *, now: datetime, zone: ZoneInfo) -> Directory:
     if not table.lines and not table.faults:
         # A force has staff: an empty export is a broken one, and would make everybody unknown and nobody related.
         table.fault(1, "(file)", "at least one member of staff")
+    elif len(table.lines) < at_least and not table.faults:
+        table.fault(
+            1,
+            "(file)",
+            f"at least {at_least} members of staff, as the last one had more; reload to accept it",
+        )
     table.close()
     return Directory(
         staff=MappingProxyType({staff_key(one.id): one for one in read if one}),

@@ -154,6 +154,11 @@ def _into_file(door: Door, feed: str, rows: Pushed, now: datetime, told: Told) -
     columns, optional, check = FILES[feed]
     check(rows, now, door.zone)
     table = read_table(rows, columns, now=now, optional=optional)
+    if feed == "directory":  # it gives ties that nobody declared, and one that broke off would clear them
+        least = door.least_share * len(read_table(path, columns, now=now, optional=optional).lines)
+        if len(table.lines) < least:
+            table.fault(1, "(file)", f"at least {door.least_share:.0%} of the members of staff in use")
+        table.close()
     taken = {
         "feed": feed,
         "rows": len(table.lines),

@@ -155,7 +155,9 @@ class Reader:
             "directory",
             paths.directory,
             old.directory if old else None,
-            lambda path: read_directory(path, now=now, zone=zone),
+            lambda path: read_directory(
+                path, now=now, zone=zone, at_least=self._share_of(len(old.directory.staff) if old else 0)
+            ),
         )
         register = self._register(old.register if old else None, again, now)
         is_same = old is not None and directory is old.directory and register is old.register
@@ -204,13 +206,17 @@ class Reader:
         if isinstance(place, RegisterPlace):
             return again.store(place, kept, relations)
         known = kept if isinstance(kept, Register) else None
-        at_least = ceil(self._paths.least_share * known.size) if known else 0
+        at_least = self._share_of(known.size if known else 0)
         return again.source(
             "register",
             place,
             known,
             lambda path: read_register(path, relations, now=now, zone=zone, at_least=at_least),
         )
+
+    def _share_of(self, size: int) -> int:
+        """How many rows a source must have that had so many, to be taken without being told."""
+        return ceil(self._paths.least_share * size)
 
     def _ties(self, old: Snapshot | None, register: Entries, directory: Directory) -> Ties:
         # A directory of 40,000 takes seconds to make ready: one more register entry may not cost that.

@@ -51,7 +51,7 @@ class Source(Generic[HeldT]):
 class FactsPaths:
     """Where the six sources are: files, or queries in YAML; the register a store perhaps.
 
-    A register's file with less than `least_share` of the entries in use is not taken by itself: it may have broken off.
+    A directory or register with less than `least_share` of the rows in use is not taken by itself: it may have broken off.
     """
 
     directory: Path

@@ -278,6 +278,16 @@ async def test_a_register_that_broke_off_clears_no_conflict(paths: FactsPaths) -
     assert ("register", ["sibling"]) == (refusal.source, [tie.relation for tie in about.conflicts])
 
 
+async def test_a_directory_that_broke_off_clears_no_tie(paths: FactsPaths) -> None:
+    """Half of the staff gone overnight are gone from an export: the ones missing stay colleagues."""
+    facts = await _load(paths)
+    write(paths.directory, DIRECTORY, [OFFICER])
+    (refusal,) = await facts.refresh()
+    (about,) = await facts.about_records(lookup(), [row(BILAL)])
+
+    assert ("directory", ["colleague"]) == (refusal.source, [tie.relation for tie in about.conflicts])
+
+
 @pytest.mark.parametrize("fault", ["missing", "faulty", "a directory"])
 async def test_a_file_that_cannot_be_read_again_keeps_the_old(paths: FactsPaths, fault: str) -> None:
     """Nothing of it is taken, the reason is handed back, and the old one ages."""
@@ -305,7 +315,7 @@ async def test_a_mended_file_is_taken(paths: FactsPaths) -> None:
     facts = await _load(paths)
     write(paths.directory, DIRECTORY, [{**OFFICER, "born": "never"}])
     await facts.refresh()
-    write(paths.directory, DIRECTORY, [{**OFFICER, "unit": "roads"}])
+    write(paths.directory, DIRECTORY, [{**OFFICER, "unit": "roads"}, SERGEANT])
 
     assert ((), "roads") == (await facts.refresh(), (await facts.about_lookup(lookup())).unit)
 

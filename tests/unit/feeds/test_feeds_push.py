@@ -38,7 +38,7 @@ def pushed(tmp_path_factory: pytest.TempPathFactory) -> World:
     del content["facts"]["register"]
     content["facts"] |= {
         "register_store": {"path": "store.db"},
-        "push": {"hr": ["hr-feed"], "duty": ["rota"]},
+        "push": {"hr": ["hr-feed"], "duty": ["rota"], "directory": ["hr-feed"]},
     }
     content["identity"]["roles"] |= {"hr-feed": "hr-feed", "rota": "rota"}
     content["ledger"]["origin"] = ORIGIN
@@ -149,3 +149,16 @@ async def test_a_file_of_facts_may_be_pushed(gated: Gated, pushed: World, parts:
     assert (422, True, 200) == (refused.status_code, unchanged, taken.status_code)
     assert "T1001,2026-01-01," in (pushed.home / "duty.csv").read_text(encoding="utf-8")
     assert ["duty"] == [entry.fields["import"]["feed"] for entry in gated.entries]
+
+
+async def test_a_directory_that_broke_off_is_not_taken(gated: Gated, pushed: World) -> None:
+    """It would clear the ties that nobody declared; the file stays as it is."""
+    before = (pushed.home / "directory.csv").read_bytes()
+    row = {"staff_id": "T1001", "names": "Only|One"}
+    answer = await push(gated, row, feed="/.purposegate/feeds/directory")
+
+    assert (422, [], before) == (
+        answer.status_code,
+        gated.entries,
+        (pushed.home / "directory.csv").read_bytes(),
+    )
