@@ -7,7 +7,6 @@ from purposegate.facts.budgets import Budget, Counting, Words
 from purposegate.facts.history import History, Reserved
 from purposegate.model import CountKey, RecordFacts, Row, Standing
 
-
 ROWS_A_TURN = 50
 """Rows whose people are folded before the loop is given a turn: about 2 ms."""
 
