@@ -84,17 +84,17 @@ def _tie(tie: Mapping[str, Any]) -> Sign:
     return Sign(f"tie-{relation}", points, f"the {whose} {has} a tie to them: {relation.replace('_', ' ')}")
 
 
+def _is_noted(body: Body) -> bool:
+    """Whether policy refused or a rule demanded anything of the lookup or of a row."""
+    rows = [row for row in body.rows if isinstance(row, Mapping)]
+    said = {word for row in rows for word in (*words_of(row, "obligations"), *words_of(row, "reasons"))}
+    policy = {"self", "conflict", "policy-refused", "obligation-unmet", "masked-criterion", "flag"}
+    return bool(policy & {*body.words("reasons"), *said} or body.words("obligations") or body.words("notify"))
+
+
 def of_lookup(body: Body) -> Iterator[Sign]:
     """What the lookup as a whole says; nothing where neither policy refused nor a rule flagged anything of it."""
-    reasons, obligations = body.words("reasons"), body.words("obligations")
-    of_rows = {
-        word
-        for row in body.rows
-        if isinstance(row, Mapping)
-        for word in (*words_of(row, "obligations"), *words_of(row, "reasons"))
-    }
-    policy = {"self", "conflict", "policy-refused", "obligation-unmet", "masked-criterion"}
-    if not (policy & {*reasons, *of_rows} or obligations or "flag" in of_rows):
+    if not _is_noted(body):
         return
     for pattern in body.words("patterns"):
         if pattern in _PATTERNS:
@@ -107,6 +107,8 @@ def of_lookup(body: Body) -> Iterator[Sign]:
         yield Sign(f"reference-{body.text('ref_state')}", 15, f"the reference is {body.text('ref_state')}")
     if body.fields.get("declared_break_glass") is True:
         yield Sign("break-glass", 20, "glass was declared broken")
+    if body.words("notify") and body.fields.get("declared_break_glass") is not True:
+        yield Sign("notify", 10, "a rule has somebody told of it")
     if body.text("challenge") == "drawn":
         yield Sign("drawn", 2, "it was drawn by lot")
     if not body.rows:

@@ -104,6 +104,13 @@ def test_new_joiners_and_off_duty_weigh_more(changes: dict[str, Any]) -> None:
     assert raised(body(row(), **changes))[0].score > raised(body(row()))[0].score
 
 
+def test_what_somebody_is_to_be_told_of_makes_a_row() -> None:
+    """A rule's `notify` is a wish to be looked at, flag or none."""
+    (one,) = raised(body(row(obligations=[]), notify=["supervisor"]))
+
+    assert ("notify",) == one.reasons
+
+
 def test_what_a_search_showed_weighs_less_than_what_was_opened() -> None:
     """Who shares a surname with a relative sees that relative's row withheld, and chose nothing."""
     shown, opened = body(row(conflicts=[SIBLING]), action="search"), body(row(conflicts=[SIBLING]))
