@@ -92,6 +92,13 @@ def _is_noted(body: Body) -> bool:
     return bool(policy & {*body.words("reasons"), *said} or body.words("obligations") or body.words("notify"))
 
 
+def _of_reference(state: str) -> Iterator[Sign]:
+    if state == "ended":
+        yield Sign("assignment-ended", 25, "their assignment to the reference is over")
+    elif state in ("closed", "unknown"):
+        yield Sign(f"reference-{state}", 15, f"the reference is {state}")
+
+
 def of_lookup(body: Body) -> Iterator[Sign]:
     """What the lookup as a whole says; nothing where neither policy refused nor a rule flagged anything of it."""
     if not _is_noted(body):
@@ -101,10 +108,7 @@ def of_lookup(body: Body) -> Iterator[Sign]:
             yield Sign(pattern, *_PATTERNS[pattern])
     if body.text("breadth") == "high":
         yield Sign("breadth", 15, "the principal looks up far more people than usual")
-    if body.text("ref_state") == "ended":
-        yield Sign("assignment-ended", 25, "their assignment to the reference is over")
-    elif body.text("ref_state") in ("closed", "unknown"):
-        yield Sign(f"reference-{body.text('ref_state')}", 15, f"the reference is {body.text('ref_state')}")
+    yield from _of_reference(body.text("ref_state"))
     if body.fields.get("declared_break_glass") is True:
         yield Sign("break-glass", 20, "glass was declared broken")
     if body.words("notify") and body.fields.get("declared_break_glass") is not True:
