@@ -48,6 +48,8 @@ CREATE TABLE made (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 RELATIONS = "INSERT INTO relation SELECT DISTINCT rel FROM edge"
 AT_ONCE = 16
 """Questions put in one statement: a statement costs as much as four of them, and few should be kept prepared."""
+A_TURN = 48
+"""Statements after which the event loop gets a turn: about 1 ms."""
 
 Asked = TypeVar("Asked", bound=tuple[str, ...])
 
@@ -104,7 +106,10 @@ class SqliteLinks:
         found: dict[str, list[Edge]] = {one: [] for one in nodes}
         crowded: set[str] = set()
         try:
-            for pairs in _few([(one, relation) for one in nodes for relation in self._there(relations(one))]):
+            wanted = [(one, relation) for one in nodes for relation in self._there(relations(one))]
+            for number, pairs in _few(wanted):
+                if number % A_TURN == 0:
+                    await asyncio.sleep(0)
                 rows = self._ask(_near(len(pairs)), pairs)
                 if len(rows) > MOST_LINKS_OF_A_NODE:
                     rows = [row for pair in pairs for row in self._near_one(pair, crowded)]
@@ -131,7 +136,9 @@ class SqliteLinks:
         found: list[Edge] = []
         wanted = [(start, relation, end) for end in ends for relation in self._there(relations(end))]
         try:
-            for some in _few(wanted):
+            for number, some in _few(wanted):
+                if number % A_TURN == 0:
+                    await asyncio.sleep(0)
                 found += map(_edge, self._ask(_between(len(some)), some))
         except apsw.Error as error:
             raise unavailable(f"{self._name}: {type(error).__name__}") from error
@@ -261,8 +268,10 @@ def _between(count: int) -> str:
     return " UNION ALL ".join(["SELECT rel, b, s, e FROM edge WHERE a = ? AND rel = ? AND b = ?"] * count)
 
 
-def _few(them: Sequence[Asked]) -> Iterator[Sequence[Asked]]:
-    return (them[first : first + AT_ONCE] for first in range(0, len(them), AT_ONCE))
+def _few(them: Sequence[Asked]) -> Iterator[tuple[int, Sequence[Asked]]]:
+    """A statement's worth at a time, numbered from 1."""
+    parts = (them[first : first + AT_ONCE] for first in range(0, len(them), AT_ONCE))
+    return enumerate(parts, 1)
 
 
 def _edge(row: Sequence[Any]) -> Edge:

@@ -192,3 +192,22 @@ async def test_lookups_share_nothing(tmp_path: Path) -> None:
     assert [[n] for n in range(40)] == [
         [place for place, one in enumerate(each) if one.explained_by] for each in found
     ]
+
+
+async def test_a_long_search_gives_others_a_turn(tmp_path: Path) -> None:
+    """Fifty rows with hundreds of cases each: whoever else waits on the loop runs in between, many times."""
+    links = [link(f"case:C{n}-{m} -involves-> person:{n}") for n in range(50) for m in range(300)]
+    facts = await _facts(tmp_path, _file(tmp_path, *links))
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    task = asyncio.create_task(others())
+    await _about(facts, *(str(n) for n in range(50)))
+    task.cancel()
+
+    assert turns > 15  # the rows' own comparisons give five
