@@ -8,7 +8,8 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -174,15 +175,32 @@ def query(path: str | Path, key_file: Path | None, form: str, *, rebuild: bool, 
         index = Index(index_path(location), reader, ring)
         with progress_bar("indexing") as progress:
             index.catch_up(progress)
-        hits = index.search(criteria)
+        found = index.search(replace(criteria, limit=criteria.limit + 1))
+        hits = found[: criteria.limit]
         receipt = declare(
             location, reader.meta, reading, {name: str(value) for name, value in asked.items() if value}
         )
-        _print(show(reader, ring, hits), form)
-        click.echo(f"{len(hits)} found; this search is entry {receipt.shard}/{receipt.index}", err=True)
+        shown = show(reader, ring, hits)
+        _print(shown, form)
+        click.echo(
+            f"{_told(shown, more=len(found) > len(hits))}; this search is entry {receipt.shard}/{receipt.index}",
+            err=True,
+        )
         index.close()
     finally:
         reader.close()
+
+
+def _told(shown: list[Shown], *, more: bool) -> str:
+    """How many were found; where there are more, how to come by them.
+
+    The search that goes on repeats the oldest shown, since another shard may hold an entry of the same moment.
+    """
+    if not more:
+        return f"{len(shown)} found"
+    oldest = min(one.leaf.at for one in shown) + timedelta(microseconds=1)
+    until = oldest.isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return f"the newest {len(shown)} of MORE: go on with --until {until}, or give a higher --limit"
 
 
 def compare_index(location: Location, report: Report) -> None:

@@ -24,16 +24,17 @@ from purposegate.ledger.terms import Found, Term, terms_of
 from purposegate.ledger.verdict import Progress
 
 APPLICATION_ID = 0x50474C32
-VERSION = 1
+VERSION = 2
 BATCH = 2_048
-SLACK_US = 3_600_000_000
-"""Entries of a shard stand in the order of their commits; a lookup's own time may be older by as long as it took."""
+BLOCK_SHIFT = 12
+"""4,096 positions share a row that says between which times they lie: clocks go back, so an entry's place is not its time."""
 
 SCHEMA = f"""
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {VERSION};
 CREATE TABLE done  (shard INTEGER PRIMARY KEY, size INTEGER NOT NULL);
 CREATE TABLE entry (pos INTEGER PRIMARY KEY, at INTEGER NOT NULL, kind TEXT NOT NULL, released INTEGER NOT NULL);
+CREATE TABLE block (n INTEGER PRIMARY KEY, earliest INTEGER NOT NULL, latest INTEGER NOT NULL);
 CREATE TABLE term  (kind INTEGER, tok BLOB, pos INTEGER, PRIMARY KEY (kind, tok, pos)) WITHOUT ROWID;
 """
 
@@ -58,11 +59,14 @@ class Hit(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """One row that the index has too many (`missing` False) or too few."""
+    """One row that the index has too many (`missing` False) or too few. Of a block the first entry is named."""
 
     shard: int
     number: int
     missing: bool
+
+
+_BEFORE, _AFTER = -(1 << 63), (1 << 63) - 1
 
 
 def microseconds(at: datetime) -> int:
@@ -152,6 +156,11 @@ class Index:
         terms.sort()  # in the order of the tree that they go into
         with self._db as db:
             db.executemany("INSERT OR REPLACE INTO entry VALUES (?, ?, ?, ?)", entries)
+            db.executemany(
+                "INSERT INTO block VALUES (?1, ?2, ?2) ON CONFLICT (n) DO UPDATE"
+                " SET earliest = min(earliest, ?2), latest = max(latest, ?2)",
+                [(pos >> BLOCK_SHIFT, at) for pos, at, _, _ in entries],
+            )
             db.executemany("INSERT OR IGNORE INTO term VALUES (?, ?, ?)", terms)
             db.execute("INSERT OR REPLACE INTO done VALUES (?, ?)", (shard, stop))
 
@@ -197,25 +206,21 @@ class Index:
         return rows
 
     def _span(self, shard: int, criteria: Criteria) -> list[Any]:
-        """The positions among which the wanted times lie, found by halving: commits are nearly in order of time."""
+        """The positions among which the wanted times lie: from the first block that reaches them to the last one."""
         base = shard << SHARD_SHIFT
         size: Any = self._db.execute("SELECT size FROM done WHERE shard = ?", (shard,)).get
         low, high = base, base + size
-        if criteria.since:
-            low = self._first(base, base + size, microseconds(criteria.since) - SLACK_US)
-        if criteria.until:
-            high = self._first(base, base + size, microseconds(criteria.until) + SLACK_US)
+        if criteria.since or criteria.until:
+            since = microseconds(criteria.since) if criteria.since else _BEFORE
+            until = microseconds(criteria.until) if criteria.until else _AFTER
+            bound = (low >> BLOCK_SHIFT, high >> BLOCK_SHIFT, since, until)
+            where = "FROM block WHERE n >= ? AND n <= ? AND latest >= ? AND earliest < ? ORDER BY n"
+            first: Any = self._db.execute(f"SELECT n {where} LIMIT 1", bound).get
+            if first is None:
+                return [low, low]
+            last: Any = self._db.execute(f"SELECT n {where} DESC LIMIT 1", bound).get
+            low, high = max(low, first << BLOCK_SHIFT), min(high, (last + 1) << BLOCK_SHIFT)
         return [low, high]
-
-    def _first(self, low: int, high: int, at: int) -> int:
-        while low < high:
-            middle = (low + high) // 2
-            row: Any = self._db.execute("SELECT at FROM entry WHERE pos >= ? LIMIT 1", (middle,)).get
-            if row is not None and row < at:
-                low = middle + 1
-            else:
-                high = middle
-        return low
 
     def compare(self, scratch: Path, progress: Progress | None = None) -> list[Difference]:
         """Build the index again in `scratch` and name the entries where the two differ, at most 1,000 of each kind.
@@ -230,16 +235,16 @@ class Index:
         try:
             return [
                 Difference(pos >> SHARD_SHIFT, pos & MAX_INDEX, missing)
-                for table in ("term", "entry")
+                for table, place in (("term", "pos"), ("entry", "pos"), ("block", f"n << {BLOCK_SHIFT}"))
                 for here, there, missing in (("main", "twin", False), ("twin", "main", True))
-                for pos in self._surplus(table, here, there)
+                for pos in self._surplus(table, place, here, there)
             ]
         finally:
             self._db.execute("DETACH twin")
 
-    def _surplus(self, table: str, here: str, there: str) -> list[int]:
+    def _surplus(self, table: str, place: str, here: str, there: str) -> list[int]:
         rows: list[Any] = self._db.execute(
-            f"SELECT DISTINCT pos FROM (SELECT * FROM {here}.{table}"  # noqa: S608  # fixed words only
+            f"SELECT DISTINCT {place} AS pos FROM (SELECT * FROM {here}.{table}"  # noqa: S608  # fixed words only
             f" EXCEPT SELECT * FROM {there}.{table}) ORDER BY pos LIMIT 1000"
         ).fetchall()
         return [pos for (pos,) in rows]

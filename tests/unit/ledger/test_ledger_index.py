@@ -1,3 +1,4 @@
+import random
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -5,11 +6,12 @@ from typing import Any
 
 import apsw
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ledgers import entry, open_ledger
 from purposegate.errors import LedgerOutage, SettingsError
+from purposegate.ledger import index as index_module
 from purposegate.ledger import keys
 from purposegate.ledger.index import Criteria, Difference, Hit, Index
 from purposegate.ledger.place import Lock
@@ -213,6 +215,59 @@ def test_altered_index_is_named(index: Index, tmp_path: Path, statement: str, mi
     assert found
     assert {5} == {each.number for each in found}
     assert Difference(1, 5, missing=missing) in [each._replace(missing=missing) for each in found]
+
+
+def test_altered_bounds_of_a_block_are_named(index: Index, tmp_path: Path) -> None:
+    """Bounds that would hide a block from searches by time are named by the block's first entry."""
+    index._reader.hold()
+    index._db.execute("UPDATE block SET latest = earliest")
+    found = index.compare(tmp_path / "scratch")
+
+    assert {(1, 0), (2, 0)} == {(each.shard, each.number) for each in found}
+
+
+WRONG_CLOCK = random.Random(5)
+JUMPS = [timedelta(days=WRONG_CLOCK.choice((0, 0, 0, 0, 0, -40, 3, 400))) for _ in range(SIZE)]
+
+
+@pytest.fixture(scope="module")
+def jumped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ledger whose clock was wrong now and then, by days and by more than a year."""
+    path = tmp_path_factory.mktemp("jumped") / "l.db"
+    with open_ledger(path) as ledger:
+        for number in range(SIZE):
+            changes = lookup(number)
+            ledger.append_wait(entry(number, **{**changes, "at": changes["at"] + JUMPS[number]}))
+    return path
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@given(since=st.integers(-50, 450), span=st.integers(0, 450), principal=st.booleans())
+def test_a_clock_that_went_back_hides_nothing(
+    jumped: Path, tmp_path_factory: pytest.TempPathFactory, since: int, span: int, principal: bool
+) -> None:
+    """A search by time finds what a scan finds, whatever order the clock gave the entries in."""
+    low = lookup(0)["at"] + timedelta(days=since)
+    high = low + timedelta(days=span)
+    terms = [Found(Term.PRINCIPAL, ("pc-1",))] if principal else []
+    reader = SqliteReader(jumped)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(index_module, "BLOCK_SHIFT", 2)
+        index = Index(
+            tmp_path_factory.mktemp("index") / "index", reader, keys.load(jumped.with_name("l.db.keys"))
+        )
+        index.catch_up()
+        criteria = Criteria(terms=terms, since=low, until=high, kind="release", limit=SIZE)
+        hits = {hit.number - 1 for hit in index.search(criteria)}
+        index.close()
+    reader.close()
+    wanted = {
+        number
+        for number in range(SIZE)
+        if low <= lookup(number)["at"] + JUMPS[number] < high and (not principal or number % 3 == 1)
+    }
+
+    assert wanted == hits
 
 
 def test_only_one_process_indexes(index: Index) -> None:

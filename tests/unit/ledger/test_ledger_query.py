@@ -60,6 +60,27 @@ def test_json_gives_whole_entries_newest_first(path: Path) -> None:
     assert ("CR/2", [{"id": "rec-2", "kind": "person"}]) == (found[0]["fields"]["ref"], found[0]["rows"])
 
 
+def test_more_than_the_limit_is_told_with_the_way_on(tmp_path: Path) -> None:
+    """Where more was found than is shown, the search says so, and its own hint leads to the rest, page by page."""
+    with open_ledger(tmp_path / "l.db") as ledger:
+        for number in range(7):
+            ledger.append_wait(entry(number))
+    page = ("--principal", "pc-42", "--limit", "3", "--format", "json")
+    seen: list[str] = []
+    until: tuple[str, ...] = ()
+    told = [""]
+    for _ in range(4):
+        result = run(tmp_path / "l.db", *page, *until)
+        seen += [json.loads(line)["entry"] for line in result.stdout.splitlines()]
+        told.append(result.stderr)
+        if "of MORE" not in result.stderr:
+            break
+        until = ("--until", result.stderr.partition("--until ")[2].partition(",")[0])
+
+    assert {f"shard-0/{number}" for number in range(1, 8)} == set(seen)
+    assert "found; this search" in told[-1]
+
+
 def test_csv_has_one_row_an_entry(path: Path) -> None:
     """CSV for a spreadsheet: header, then one row an entry."""
     rows = list(
