@@ -12,7 +12,7 @@ from purposegate.attempt import Snapshot
 from purposegate.enforcement.refusal import WaysForward
 from purposegate.exchange import WEBSOCKET, Held, Page, Request
 from purposegate.gate import Gate, Parts
-from purposegate.model import Action, Declaration, Mode, Principal, RecordRef, Row
+from purposegate.model import Action, Declaration, Identity, Mode, Principal, RecordRef, Row
 from purposegate.protocols import Ledger, Match, Sheet
 from purposegate.testing import FixedFacts, Ready, UnsafeAllowAll
 
@@ -65,6 +65,14 @@ class View:
     def records(self) -> tuple[RecordRef, ...]:
         return (RecordRef("page", self.asked.path),)
 
+    @property
+    def fields(self) -> frozenset[str]:
+        return frozenset()
+
+    @property
+    def sought(self) -> tuple[Identity, ...]:
+        return ()
+
     def touches(self, masks: frozenset[str]) -> bool:
         return False
 
@@ -94,6 +102,11 @@ class Testing:
     family: tuple[str, ...] = ("audit", "audit.test")
     breaks_glass_when_unavailable: bool = False
     notice: str = "For Starlette's own tests."
+    notice_digest: str = ""
+    valid_s: int = 60
+    grace_s: int = 0
+    service_allowed: bool = True
+    approvers: frozenset[str] = frozenset()
 
     @property
     def aliases(self) -> Mapping[str, tuple[str, ...]]:
@@ -111,6 +124,12 @@ class Testing:
 
     def reason_is_full(self, reason: str) -> bool:
         return True
+
+    def opens_kind(self, kind: str) -> bool:
+        return True
+
+    def opened(self, kind: str) -> frozenset[str] | None:
+        return None
 
 
 class OnePurpose:
