@@ -26,9 +26,11 @@ ACTIONS = (Action.VIEW, Action.EDIT, Action.EXPORT)
 """What names a record. A search names none, so there is nothing to approve."""
 KIND = re.compile(r"[a-z][a-z0-9_-]{0,63}", re.ASCII)
 MAX_ID_CHARS = 512
+MOST_OPEN = 30
+"""Requests of one person that wait or stand at a time, so that nobody's flood hides another's request from supervisors."""
 PROBLEMS = {
     "nothing-waits": "Nothing of this name waits for you: it was decided, it lapsed, or it is not for you to decide.",
-    "requests-too-many": "So many requests in one minute are not taken. Wait a minute.",
+    "requests-too-many": "So many requests are not taken at a time. Wait, or use those that were approved.",
     "record-malformed": "record: want an object with the texts kind and id.",
     "action-unknown": "action: want view, edit or export.",
     "verdict-unknown": "verdict: want one of those that the page names.",
@@ -111,6 +113,9 @@ async def ask(visit: Visit, desk: Desk) -> Reply:
         recipient=declaration.recipient,
         policy=visit.snapshot.digest,
     )
+    mine = await desk.approvals.mine(visit.principal.id)
+    if sum(one.is_open(visit.now) for one in mine) >= MOST_OPEN:
+        raise PageRefused(429, "requests-too-many", PROBLEMS["requests-too-many"])
     matter = await desk.approvals.ask(binding, roles=visit.principal.roles, reason=declaration.reason)
     return json_page(_own(matter), status=202)
 

@@ -26,11 +26,15 @@ from purposegate.model import (
     Tier,
     Whose,
 )
+from purposegate.pages import Pages
 from purposegate.protocols import Facts
 from purposegate.reasons import Reason
+from purposegate.review.desk import Desk
 from purposegate.review.docket import Docket, Sealing
 from purposegate.review.matters import State
+from purposegate.review.pages import MOST_OPEN, pages
 from purposegate.review.sqlite_store import SqliteStore
+from purposegate.review.terms import Terms
 from review_world import (
     PRINCIPAL,
     SERGEANT,
@@ -352,6 +356,27 @@ async def test_requests_are_rated(world: World, gated: Gated) -> None:
     ]
 
     assert {202, 429} == {one.status_code for one in answers}
+
+
+async def test_nobody_floods_the_supervisors(world: World, records_system: ASGIApp, parts: Parts) -> None:
+    """However slowly they are sent, so many requests of one person are open at a time, and no more."""
+    desk = parts.snapshot.review
+    assert isinstance(desk, Desk)
+    patient = Desk(desk.docket, Terms(requests_per_minute=600))
+    gated = behind(world, records_system, parts, review=patient, pages=Pages(*pages(patient)))
+    answers = [
+        await gated.ask(
+            "/.purposegate/approvals",
+            who="T1004",
+            roles=("Paralegal",),
+            declared=None,
+            method="POST",
+            json=asked(gated, world.cast.suspect),
+        )
+        for _ in range(MOST_OPEN + 2)
+    ]
+
+    assert [202] * MOST_OPEN + [429] * 2 == [one.status_code for one in answers]
 
 
 async def test_a_request_from_another_site_is_refused(world: World, gated: Gated) -> None:
