@@ -1,12 +1,14 @@
 """Counting through the whole gate: recycled reasons, fishing and breadth, as its entries tell them."""
 
+import asyncio
 from typing import Any
 
 import pytest
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from demo.walk import declare
 from gates import Gated, World, behind
+from hostile import HostileApp, row_page
 from purposegate.model import EntryKind
 from purposegate.parts import Parts
 
@@ -77,3 +79,34 @@ async def test_fishing_stands_in_the_entry(gated: Gated) -> None:
     assert [["partial-name"]] == [patterns for patterns, _ in found[-1:]]
     assert [[]] * 5 == [patterns for patterns, _ in found[:-1]]
     assert (list(range(1, 7)), 5) == ([run for _, run in found], last["lookups"] - first["lookups"])
+
+
+class StallsOnce(HostileApp):
+    """Keeps its first request waiting until it is told to go on."""
+
+    def __init__(self, body: bytes) -> None:
+        super().__init__(body)
+        self.stalled, self.go_on = asyncio.Event(), asyncio.Event()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Wait if nobody waited yet, then answer."""
+        if not self.stalled.is_set():
+            self.stalled.set()
+            await self.go_on.wait()
+        await super().__call__(scope, receive, send)
+
+
+async def test_one_look_that_never_ends_hides_no_others(world: World, parts: Parts) -> None:
+    """While a slow lookup of the record is under way, those that come and go beside it are counted like any others."""
+    number = list(world.both.records)[820]
+    app = StallsOnce(row_page(world.both.records[number]))
+    gated = behind(world, app, parts)
+    declared = _declared(
+        "Shop manager remembers the driver's face, identification suite on Tuesday afternoon"
+    )
+    slow = asyncio.create_task(gated.ask(world.path(number), declared=declared, **OWEN))
+    await app.stalled.wait()
+    beside = [(await gated.ask(world.path(number), declared=declared, **OWEN)).status_code for _ in range(5)]
+    app.go_on.set()
+
+    assert ([200, 200, 403, 403, 403], 200) == (beside, (await slow).status_code)
