@@ -224,13 +224,20 @@ def test_an_interrupted_form_is_shown_and_sent_by_the_person(browser: Browser, s
     context.close()
 
 
-def test_a_form_that_cannot_be_shown_again_is_said_to_be_lost(browser: Browser, site: Site) -> None:
-    """Sent with files it is not carried: the page says so, and what to do; nothing of it reaches the application."""
+@pytest.mark.parametrize(
+    ("enctype", "text"),
+    [("multipart/form-data", "with a picture"), ("application/x-www-form-urlencoded", "x" * 40_000)],
+    ids=["with files", "too long"],
+)
+def test_a_form_that_cannot_be_shown_again_is_said_to_be_lost(
+    browser: Browser, site: Site, enctype: str, text: str
+) -> None:
+    """It is not carried: the page says so, and what to do; nothing of it reaches the application."""
     context = sign_in(browser, site, who="T1003", role="Records")
     page, before = context.new_page(), len(site.posted)
     page.goto(site.note_form)
-    page.evaluate("document.forms[0].enctype = 'multipart/form-data'")
-    page.get_by_label("Note").fill("with a picture")
+    page.evaluate("enctype => { document.forms[0].enctype = enctype; }", enctype)
+    page.get_by_label("Note").fill(text)
     page.get_by_role("button", name="Save").click()
     page.wait_for_load_state()
 

@@ -14,7 +14,12 @@ import orjson
 
 from purposegate.attempt import Snapshot
 from purposegate.enforcement import rendering
-from purposegate.enforcement.declaration_page import WHERE, DeclarationPage, Shown
+from purposegate.enforcement.declaration_page import (
+    MAX_INTERRUPTED_CHARS,
+    WHERE,
+    DeclarationPage,
+    Shown,
+)
 from purposegate.enforcement.refusal import PREFIX, PROBLEM
 from purposegate.errors import Outage
 from purposegate.exchange import Headers, Reply, Request
@@ -106,7 +111,7 @@ def _what(request: Request, snapshot: Snapshot, problem: dict[str, Any], reason:
     own = request.values(b"sec-fetch-site") == (b"same-origin",)
     form = request.values(b"content-type")[:1] == (FORM.encode(),) and request.body.isascii()
     match = lookup_at(snapshot, back, method=request.method, body=request.body) if own and form else None
-    if match is None or request.method != "POST" or request.body_over_cap:
+    if match is None or request.method != "POST" or len(request.body) > MAX_INTERRUPTED_CHARS:
         return Shown(errors=errors, note=LOST)
     return Shown(back=back, match=match, interrupted=request.body.decode("ascii"), errors=errors)
 
