@@ -117,8 +117,8 @@ class FileStore:
     def kept(self) -> bytes:
         return b""
 
-    def counts(self, tokens: Sequence[bytes], *, elsewhere: bool = False) -> list[int]:
-        return [0 for _ in tokens]
+    def counts(self, tokens: Sequence[bytes]) -> list[tuple[int, int]]:
+        return [(0, 0)] * len(tokens)
 
     def reopen(self) -> None:
         raise NotImplementedError
