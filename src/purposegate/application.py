@@ -255,16 +255,21 @@ def _day_keys(settings: Settings, ledger: DurableLedger, clock: Callable[[], dat
     return DayKeys(ledger_location(settings.ledger).beside(".challenge"), commit)
 
 
-def _push(ledger: DurableLedger, settings: Settings) -> None:
-    """Have the ledger's heads witnessed, if the settings name witnesses. Raises `SettingsError`, `LedgerOutage`."""
-    chosen = settings.ledger
-    witnesses = Witnesses.read(
+def ledger_witnesses(chosen: LedgerSettings) -> Witnesses:
+    """Whom the settings would have cosign the ledger's heads; nobody, perhaps. Raises `SettingsError`."""
+    return Witnesses.read(
         [(one.url, one.key, one.ca) for one in chosen.witnesses],
         chosen.policy_file,
         every_s=chosen.witness_every_s,
         max_unwitnessed_s=chosen.max_unwitnessed_s,
         stops=chosen.stop_when_unwitnessed,
     )
+
+
+def _push(ledger: DurableLedger, settings: Settings) -> None:
+    """Have the ledger's heads witnessed, if the settings name witnesses. Raises `SettingsError`, `LedgerOutage`."""
+    chosen = settings.ledger
+    witnesses = ledger_witnesses(chosen)
     if witnesses.places:
         ledger.push_to(witnesses)
     elif chosen.stop_when_unwitnessed or chosen.policy_file:

@@ -7,12 +7,12 @@ from uuid import uuid4
 
 import click
 
-from purposegate.application import ledger_location
+from purposegate.application import ledger_location, ledger_witnesses
 from purposegate.cli._conflicts_force import open_store, read_rules
 from purposegate.cli._ledger_query import GIVEN, system_user
 from purposegate.conflicts.register_import import MAIN_FEED, Feed, taking
 from purposegate.conflicts.written import local_day
-from purposegate.ledger.durable import Limits
+from purposegate.ledger.brief import opened
 from purposegate.model import Entry, EntryKind
 from purposegate.settings import Settings
 
@@ -62,7 +62,7 @@ def record(settings: Settings, kind: EntryKind, fields: dict[str, object]) -> st
     """Write an entry; durable, and where it stands, on return. Raises `SettingsError`, `LedgerOutage`."""
     entry = Entry(kind=kind, lookup_id=str(uuid4()), at=datetime.now(UTC), released=True, fields=fields)
     location = ledger_location(settings.ledger)
-    with location.open(origin=settings.ledger.origin, limits=Limits(ballast_bytes=0)) as ledger:
+    with opened(location, settings.ledger.origin, ledger_witnesses(settings.ledger)) as ledger:
         receipt = ledger.append_wait(entry)
     return f"{receipt.shard}/{receipt.index}"
 

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from uuid import uuid4
 
+from purposegate.application import ledger_witnesses
 from purposegate.cli._conflicts_force import Force
 from purposegate.conflicts.lookback import PastHit
-from purposegate.ledger.durable import Limits
+from purposegate.ledger.brief import opened
 from purposegate.ledger.reading import ReadingDeclared
 from purposegate.review.past_hits import entries_of
 
@@ -24,6 +25,6 @@ def raise_hits(force: Force, hits: Sequence[PastHit], reading: ReadingDeclared) 
     }
     entries = entries_of(hits, lookup_id=str(uuid4()), at=datetime.now(UTC), reading=said)
     origin = force.reader.meta["origin"].decode()
-    with force.location.open(origin=origin, limits=Limits(ballast_bytes=0)) as ledger:
+    with opened(force.location, origin, ledger_witnesses(force.settings.ledger)) as ledger:
         for entry in entries:
             ledger.append_wait(entry)

@@ -17,6 +17,7 @@ from purposegate.cli._ledger_query import (
     progress_bar,
     ring_of,
     system_user,
+    witnesses_option,
 )
 from purposegate.errors import SettingsError
 from purposegate.ledger import standalone_verifier
@@ -75,6 +76,7 @@ def _find(reader: Reader, name: str) -> tuple[ShardRow, StoredEntry]:
 @click.option("--purpose", default="", help="A purpose under audit or rights; with --disclose or --row.")
 @click.option("--reason", default="", help="Why; with --disclose or --row.")
 @click.option("--ref", default="", help="The case of the inquiry.")
+@witnesses_option
 def prove(path: str | Path, entry: str, *, out: Path | None, with_verifier: bool, **asked: Any) -> None:
     """Write a bundle that shows a stranger, offline, that ENTRY stands in the ledger at PATH, as <shard>/<number>.
 
@@ -101,6 +103,7 @@ def prove(path: str | Path, entry: str, *, out: Path | None, with_verifier: bool
                 reader.meta,
                 reading,
                 {"prove": entry, "disclose": list(names), "rows": list(numbers)},
+                asked["witnesses"],
             )
     finally:
         reader.close()

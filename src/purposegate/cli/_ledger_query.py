@@ -22,6 +22,7 @@ from purposegate.errors import SettingsError
 from purposegate.ledger import keys
 from purposegate.ledger.index import Criteria, Index
 from purposegate.ledger.location import FileLocation, Location, is_address, on_server
+from purposegate.ledger.quorum import Witnesses
 from purposegate.ledger.reading import ReadingDeclared, Shown, declare, show
 from purposegate.ledger.store import Reader
 from purposegate.ledger.terms import Found, Term, subject
@@ -84,6 +85,23 @@ def ring_of(location: Location, reader: Reader) -> keys.KeyRing:
             f"{file}: this key file belongs to another ledger; name the right one with --keys"
         )
     return ring
+
+
+def _parse_witnesses(_: click.Context, __: click.Parameter, value: Path | None) -> Witnesses | None:
+    if value is None:
+        return None
+    found = Witnesses.read([], value)
+    if not found.places:
+        raise click.BadParameter("none of its witnesses has an address; write it behind the witness's key")
+    return found
+
+
+witnesses_option = click.option(
+    "--witnesses",
+    type=GIVEN,
+    callback=_parse_witnesses,
+    help="A c2sp.org/tlog-policy whose witnesses are to cosign the entry that this leaves.",
+)
 
 
 def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -154,8 +172,17 @@ def _parse_record(_: click.Context, __: click.Parameter, value: str | None) -> t
     "--format", "form", default="table", type=click.Choice(["table", "json", "csv"]), show_default=True
 )
 @click.option("--rebuild", is_flag=True, help="Throw the search index away and build it again.")
+@witnesses_option
 @reading_options
-def query(path: str | Path, key_file: Path | None, form: str, *, rebuild: bool, **asked: Any) -> None:
+def query(
+    path: str | Path,
+    key_file: Path | None,
+    form: str,
+    *,
+    rebuild: bool,
+    witnesses: Witnesses | None,
+    **asked: Any,
+) -> None:
     """Find entries of the ledger at PATH, newest first; all that is given must hold.
 
     The search is recorded in the ledger before anything is shown.
@@ -178,7 +205,11 @@ def query(path: str | Path, key_file: Path | None, form: str, *, rebuild: bool, 
         found = index.search(replace(criteria, limit=criteria.limit + 1))
         hits = found[: criteria.limit]
         receipt = declare(
-            location, reader.meta, reading, {name: str(value) for name, value in asked.items() if value}
+            location,
+            reader.meta,
+            reading,
+            {name: str(value) for name, value in asked.items() if value},
+            witnesses,
         )
         shown = show(reader, ring, hits)
         _print(shown, form)

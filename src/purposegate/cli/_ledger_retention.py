@@ -13,12 +13,14 @@ from purposegate.cli._ledger_query import (
     located,
     progress_bar,
     ring_of,
+    witnesses_option,
 )
 from purposegate.errors import EvidenceMalformed, SettingsError
 from purposegate.ledger import keys
 from purposegate.ledger.erasure import Retention
 from purposegate.ledger.index import Index
 from purposegate.ledger.note import LogSigner, Note
+from purposegate.ledger.quorum import Witnesses
 from purposegate.ledger.retention import Act, Request, RetentionPolicy, Span
 
 
@@ -49,7 +51,13 @@ def _draft(
 
 
 def _carry_out(
-    path: str | Path, act: set[Act], request: Path, policy_file: Path | None, key_file: Path | None
+    path: str | Path,
+    act: set[Act],
+    *,
+    request: Path,
+    policy_file: Path | None,
+    key_file: Path | None,
+    witnesses: Witnesses | None,
 ) -> None:
     if policy_file is None:
         raise click.UsageError("--request needs --retention: it says who may approve")
@@ -64,7 +72,12 @@ def _carry_out(
         with progress_bar("indexing") as progress:
             index.catch_up(progress)
         done = Retention(
-            location, reader, ring, index, RetentionPolicy.parse(policy_file.read_bytes())
+            location,
+            reader,
+            ring,
+            index,
+            RetentionPolicy.parse(policy_file.read_bytes()),
+            witnesses=witnesses,
         ).carry_out(note)
         index.close()
     finally:
@@ -88,6 +101,7 @@ def _carry_out(
 @click.option("--request", type=GIVEN, help="An approved request, to be carried out.")
 @click.option("--retention", "policy_file", type=GIVEN, help="Who may approve, and the floor.")
 @click.option("--keys", "key_file", type=FILE, help="Key file; PATH.keys unless given.")
+@witnesses_option
 def erase(
     path: str | Path,
     *,
@@ -98,6 +112,7 @@ def erase(
     request: Path | None,
     policy_file: Path | None,
     key_file: Path | None,
+    witnesses: Witnesses | None,
 ) -> None:
     """Give up the clear text of entries of the ledger at PATH: with --draft a request, with --request carry it out.
 
@@ -108,7 +123,14 @@ def erase(
     if draft is not None:
         _draft(path, Act.ERASE, file=draft, spans=spans, rule=rule, authority=authority)
     elif request is not None:
-        _carry_out(path, {Act.ERASE}, request, policy_file, key_file)
+        _carry_out(
+            path,
+            {Act.ERASE},
+            request=request,
+            policy_file=policy_file,
+            key_file=key_file,
+            witnesses=witnesses,
+        )
 
 
 @click.command()
@@ -123,6 +145,7 @@ def erase(
 @click.option("--request", type=GIVEN, help="An approved request, to be carried out.")
 @click.option("--retention", "policy_file", type=GIVEN, help="Who may approve, and the floor.")
 @click.option("--keys", "key_file", type=FILE, help="Key file; PATH.keys unless given.")
+@witnesses_option
 def hold(
     path: str | Path,
     *,
@@ -134,6 +157,7 @@ def hold(
     request: Path | None,
     policy_file: Path | None,
     key_file: Path | None,
+    witnesses: Witnesses | None,
 ) -> None:
     """Keep entries of the ledger at PATH from being erased, or with --lift let them go again."""
     if (draft is None) == (request is None):
@@ -141,7 +165,14 @@ def hold(
     if draft is not None:
         _draft(path, Act.LIFT if lift else Act.HOLD, file=draft, spans=spans, rule=rule, authority=authority)
     elif request is not None:
-        _carry_out(path, {Act.HOLD, Act.LIFT}, request, policy_file, key_file)
+        _carry_out(
+            path,
+            {Act.HOLD, Act.LIFT},
+            request=request,
+            policy_file=policy_file,
+            key_file=key_file,
+            witnesses=witnesses,
+        )
 
 
 @click.command()

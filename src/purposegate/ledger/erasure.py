@@ -11,11 +11,12 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 from purposegate.errors import SettingsError
-from purposegate.ledger.durable import Limits
+from purposegate.ledger.brief import opened
 from purposegate.ledger.entry import Leaf, Payload, read_leaf
 from purposegate.ledger.index import Index, Opener
 from purposegate.ledger.keys import KeyRing
 from purposegate.ledger.location import Location
+from purposegate.ledger.quorum import Witnesses
 from purposegate.ledger.retention import (
     LEAST_FLOOR,
     Act,
@@ -51,8 +52,17 @@ class Retention:
     """Retention of one ledger. Use from one thread."""
 
     def __init__(
-        self, location: Location, reader: Reader, ring: KeyRing, index: Index, policy: RetentionPolicy
+        self,
+        location: Location,
+        reader: Reader,
+        ring: KeyRing,
+        index: Index,
+        policy: RetentionPolicy,
+        *,
+        witnesses: Witnesses | None = None,
     ) -> None:
+        """With `witnesses` the entry of a request is cosigned before anything is deleted, where they can."""
+        self._witnesses = witnesses
         self._location = location
         self._reader = reader
         self._ring = ring
@@ -141,7 +151,7 @@ class Retention:
             },
         )
         origin = self._reader.meta["origin"].decode()
-        with self._location.open(origin=origin, limits=Limits(ballast_bytes=0)) as ledger:
+        with opened(self._location, origin, self._witnesses) as ledger:
             return ledger.append_wait(entry)
 
     def _delete(self, entries: Sequence[tuple[str, StoredEntry, Leaf]]) -> tuple[int, bool]:

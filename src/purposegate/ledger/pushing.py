@@ -44,6 +44,8 @@ LAST_RETRY_S = 30.0
 """Back-off from a witness that fails: short enough that a gate which stops without it comes back within the minute."""
 SHOWN_S = 5.0
 """Longest wait for the head that an objecting witness shows: closing the ledger waits for what it says to be kept."""
+FINISH_S = 2.0
+"""How long closing waits for answers under way: behind them the last head is offered, and a command has only that one."""
 JOIN_S = 0.1
 """How soon closing the ledger is noticed while a witness is being waited for."""
 
@@ -142,9 +144,15 @@ class Pusher:
 
     def finish(self) -> None:
         """Offer the last head, once signed, to the witnesses that were well; then let go of their connections. After `stop`."""
-        note = self._shard.newest()
+        note, end = self._shard.newest(), self._clock.steady() + FINISH_S
         for feed in self._feeds:
-            if not feed.trouble and not self.fault and not _runs(feed, join_s=JOIN_S) and feed.note != note:
+            patience_s = max(JOIN_S, end - self._clock.steady())
+            if (
+                not self.fault
+                and not _runs(feed, join_s=patience_s)
+                and not feed.trouble
+                and feed.note != note
+            ):
                 self._push(feed, note)
             feed.http.close()  # ends what is still under way, too
 

@@ -6,11 +6,12 @@ from typing import Any, NamedTuple
 from uuid import uuid4
 
 from purposegate.errors import SettingsError
-from purposegate.ledger.durable import Limits
+from purposegate.ledger.brief import opened
 from purposegate.ledger.entry import Leaf, Payload, read_leaf
 from purposegate.ledger.index import Hit, Opener
 from purposegate.ledger.keys import KeyRing
 from purposegate.ledger.location import Location
+from purposegate.ledger.quorum import Witnesses
 from purposegate.ledger.store import Reader
 from purposegate.model import Entry, EntryKind, Receipt
 
@@ -48,9 +49,16 @@ class Shown(NamedTuple):
 
 
 def declare(
-    location: Location, meta: Mapping[str, bytes], reading: ReadingDeclared, asked: Mapping[str, Any]
+    location: Location,
+    meta: Mapping[str, bytes],
+    reading: ReadingDeclared,
+    asked: Mapping[str, Any],
+    witnesses: Witnesses | None = None,
 ) -> Receipt:
-    """Write the entry of a reading, before anything is shown. Raises SettingsError, LedgerOutage: then show nothing."""
+    """Write the entry of a reading, before anything is shown, and have it cosigned where witnesses are given.
+
+    Raises SettingsError, LedgerOutage: then show nothing.
+    """
     reading.require()
     entry = Entry(
         kind=EntryKind.READING,
@@ -66,7 +74,7 @@ def declare(
             "asked": dict(asked),
         },
     )
-    with location.open(origin=meta["origin"].decode(), limits=Limits(ballast_bytes=0)) as ledger:
+    with opened(location, meta["origin"].decode(), witnesses) as ledger:
         return ledger.append_wait(entry)
 
 
