@@ -27,8 +27,8 @@ OWEN: dict[str, Any] = {
     "roles": ("Paralegal",),
     "declared": declare("prosecute.casefile", "CR/1042/26", FULL),
 }
-ALLOWED = 7
-"""Views of one record that the shipped policies let a paralegal have."""
+ALLOWED = 3
+"""Views of one record that the shipped policies let somebody new in post have under a reference of their own."""
 
 
 @pytest.fixture(scope="module")
