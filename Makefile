@@ -29,6 +29,7 @@ screenshots: venv .cache/.chromium-found ## take the pictures in docs/ anew
 
 soak: venv ## the tests that scale, at full length
 	$(BIN)/python -m pytest tests --ignore=tests/peers --soak
+	$(BIN)/python -m benchmarks.bench_ledger --only growth --entries 10000000
 
 lint: venv ## linters, strict types, the import rule
 	@status=0; \
