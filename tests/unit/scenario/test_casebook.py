@@ -13,7 +13,7 @@ from purposegate.scenario.running import run
 from stories import POLICIES, ROOT
 
 CASEBOOK = ROOT / "policies" / "examples" / "casebook"
-LONG = 100
+LONG = 45
 """Cases with more lookups than this run in `make bench-casebook`, and here with --soak."""
 
 
