@@ -143,3 +143,50 @@ def test_one_not_as_expected_exits_with_1(tmp_path: Path) -> None:
     assert ["stopped: expected by 1, was never"] == [
         fault for one in found["cases"] for fault in one["faults"]
     ]
+
+
+INCIDENT = {"INC/7/24": {"kind": "incident", "opened": "2024-01-08", "records": ["person:P2"]}}
+SENT = {
+    "source": "staff:E1",
+    "relation": "dispatched",
+    "target": "reference:INC/7/24",
+    "from": "2024-01-08T12:00",
+    "to": "2024-01-08T14:00",
+}
+
+
+def test_a_dispatch_lasts_for_its_reference_as_for_its_records(tmp_path: Path) -> None:
+    """Whoever was sent writes it up hours later under the incident's number; a day later their part in it is over."""
+    asked = lookup(
+        purpose="respond.incident", ref="INC/7/24", reason="Writing up the damaged fence at the school"
+    )
+    looked = [
+        asked | {"at": "2024-01-08T20:00", "expect": "released"},
+        asked | {"at": "2024-01-09T20:00", "expect": "approval"},
+    ]
+
+    assert () == played(tmp_path, story(references=INCIDENT, links=[SENT], lookups=looked, lawful=[])).faults
+
+
+def test_an_incident_excuses_the_tie_of_whoever_was_sent(tmp_path: Path) -> None:
+    """A live incident is not left waiting for somebody without ties; whoever only knows its number is refused."""
+    asked = lookup(
+        purpose="respond.incident",
+        ref="INC/7/24",
+        record="person:P2",
+        reason="Attending the broken window at the school",
+    )
+    ties = [RELATIVE | {"person": "P2"}, RELATIVE | {"person": "P2", "staff": "W1"}]
+    content = story(
+        staff=story()["staff"] | {"W1": {}},
+        references=INCIDENT,
+        links=[SENT],
+        register=ties,
+        lookups=[asked | {"at": "2024-01-08T12:30", "who": "W1", "expect": "refused"}],
+        lawful=[asked | {"at": "2024-01-08T12:20"}],
+    )
+
+    found = played(tmp_path, content)
+
+    assert () == found.faults
+    assert (0, 1) == (found.lawful_hindered, found.lawful_raised)
