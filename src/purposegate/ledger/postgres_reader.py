@@ -74,20 +74,23 @@ class PostgresReader:
     def entries(self, shard: int, start: int, stop: int) -> Iterator[StoredEntry]:
         """Entries [start, stop), in order; missing ones are left out."""
         base = shard << SHARD_SHIFT
-        for first in range(start, stop, ROWS):
-            end = min(first + ROWS, stop)
+        at, end = base + start, base + stop
+        while at < end:
             try:
-                rows = iter(self._entries(base + first, base + end))
+                found = self._entries(at, end)
+                rows, following = iter(found), found[-1][0] + 1 if len(found) == ROWS else end
             except LedgerDamaged:  # go row by row, so that whoever counts knows which entry cannot be read
-                rows = (row for pos in range(base + first, base + end) for row in self._entries(pos, pos + 1))
+                following = min(at + ROWS, end)
+                rows = (row for pos in range(at, following) for row in self._entries(pos, pos + 1))
             for pos, *rest in rows:
                 yield StoredEntry(pos - base, *rest)
+            at = following
 
     def _entries(self, low: int, high: int) -> list[Any]:
         return self._rows(
             "SELECT leaf.pos, data, h, kid, nonce, ct FROM leaf LEFT JOIN payload USING (pos)"
-            " WHERE leaf.pos >= %s AND leaf.pos < %s ORDER BY leaf.pos",
-            (low, high),
+            " WHERE leaf.pos >= %s AND leaf.pos < %s ORDER BY leaf.pos LIMIT %s",
+            (low, high, ROWS),
         )
 
     def strays(self) -> Iterator[tuple[str, int, int | None]]:

@@ -6,6 +6,7 @@ apsw, because it bundles its own SQLite: the one Python links may lose committed
 
 import os
 from pathlib import Path
+from typing import Any
 
 import apsw
 
@@ -110,7 +111,13 @@ def _accept(connection: apsw.Connection, path: Path) -> dict[str, bytes]:
             raise SettingsError(
                 f"{path}: schema {version}, and this purposegate knows {SCHEMA_VERSION}; use the release that wrote it"
             )
-        return dict(connection.execute("SELECT name, value FROM meta"))
+        rows: list[Any] = connection.execute("SELECT name, value FROM meta").fetchall()
+        if any((type(name), type(value)) != (str, bytes) for name, value in rows):
+            raise LedgerDamaged(f"{path}: a meta row holds a value of another type than was written")
+        meta: dict[str, bytes] = dict(rows)
+        meta.get("origin", b"").decode()
+    except UnicodeDecodeError as error:
+        raise LedgerDamaged(f"{path}: the ledger's origin is no text") from error
     except apsw.NotADBError as error:
         raise SettingsError(
             f"{path}: this is not a ledger; name another file, nothing was changed"
@@ -119,6 +126,7 @@ def _accept(connection: apsw.Connection, path: Path) -> dict[str, bytes]:
         raise LedgerDamaged(f"{path}: the database's structure is broken or cut short") from error
     except apsw.Error as error:
         raise LedgerOutage(f"{path}: the ledger cannot be read: {type(error).__name__}") from error
+    return meta
 
 
 def _name_for_reading(path: Path) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 import apsw
 
+from purposegate.errors import LedgerDamaged
 from purposegate.ledger.growth import Tile
 from purposegate.ledger.sqlite_file import MAX_INDEX, SHARD_SHIFT, open_reader
 from purposegate.ledger.store import ORPHANS, Head, ShardRow, StoredEntry, kind_mark
@@ -14,6 +15,12 @@ from purposegate.ledger.subtrees import Subtrees
 
 ROWS = 1_024
 """Entries fetched at a time: some 3 MiB, so that memory stays flat however long the log is."""
+
+
+def _require(table: str, rows: Iterable[tuple[Any, ...]], types: tuple[type, ...]) -> None:
+    """Return if the rows hold values of these types: SQLite keeps any type in any column. Raises LedgerDamaged."""
+    if any(tuple(map(type, row)) != types for row in rows):
+        raise LedgerDamaged(f"a {table} row holds a value of another type than was written")
 
 
 class SqliteReader:
@@ -33,27 +40,35 @@ class SqliteReader:
             "SELECT number, name, origin, vkey, size, root, frontier, epoch"
             " FROM shard JOIN head ON shard = number ORDER BY number"
         ).fetchall()
-        return [
+        _require("shard", rows, (int, str, str, str, int, bytes, bytes, int))
+        found = [
             ShardRow(number, name, origin, vkey, Head(*head)) for number, name, origin, vkey, *head in rows
         ]
+        if any(not 0 <= row.head.size <= MAX_INDEX for row in found):
+            raise LedgerDamaged("a head row names a size that no shard can have")
+        return found
 
     def entries(self, shard: int, start: int, stop: int) -> Iterator[StoredEntry]:
         """Entries [start, stop), in order; missing ones are left out."""
         base = shard << SHARD_SHIFT
-        for first in range(start, stop, ROWS):
-            end = min(first + ROWS, stop)
+        at, end = base + start, base + stop
+        while at < end:
+            rows: Iterable[tuple[Any, ...]]
             try:
-                rows = self._rows(base + first, base + end)
+                found = self._rows(at, end)
+                rows, following = found, found[-1][0] + 1 if len(found) == ROWS else end
             except apsw.Error:  # go row by row, so that whoever counts knows which entry cannot be read
-                rows = (row for pos in range(base + first, base + end) for row in self._rows(pos, pos + 1))
+                following = min(at + ROWS, end)
+                rows = (row for pos in range(at, following) for row in self._rows(pos, pos + 1))
             for pos, *rest in rows:
                 yield StoredEntry(pos - base, *rest)
+            at = following
 
-    def _rows(self, low: int, high: int) -> Iterable[tuple[Any, ...]]:
+    def _rows(self, low: int, high: int) -> list[Any]:
         return self._db.execute(
             "SELECT leaf.pos, data, h, kid, nonce, ct FROM leaf LEFT JOIN payload USING (pos)"
-            " WHERE leaf.pos >= ? AND leaf.pos < ? ORDER BY leaf.pos",
-            (low, high),
+            " WHERE leaf.pos >= ? AND leaf.pos < ? ORDER BY leaf.pos LIMIT ?",
+            (low, high, ROWS),
         ).fetchall()
 
     def of_kind(self, kind: str) -> Iterator[tuple[int, int]]:
@@ -105,6 +120,7 @@ class SqliteReader:
             "SELECT l, n, data FROM tile WHERE shard = ? ORDER BY l, n", (shard,)
         )
         for row in rows:
+            _require("tile", [row[:2]], (int, int))
             yield Tile(*row)
 
     def checkpoints(self, shard: int) -> list[tuple[int, bytes]]:
@@ -115,6 +131,8 @@ class SqliteReader:
         lines: list[Any] = self._db.execute(
             "SELECT size, line FROM cosig WHERE shard = ? ORDER BY size, keyname", (shard,)
         ).fetchall()
+        _require("ckpt", notes, (int, bytes))
+        _require("cosig", lines, (int, str))
         added: defaultdict[int, bytes] = defaultdict(bytes)
         for size, line in lines:
             added[size] += line.encode()
@@ -132,7 +150,10 @@ class SqliteReader:
 
     def counters(self) -> Iterator[tuple[int, bytes, int]]:
         """(shard, token, n) of every counter, by token and shard."""
-        return iter(self._db.execute("SELECT shard, tok, n FROM counter ORDER BY tok, shard"))
+        rows: Iterator[Any] = self._db.execute("SELECT shard, tok, n FROM counter ORDER BY tok, shard")
+        for row in rows:
+            _require("counter", [row], (int, bytes, int))
+            yield row
 
     def close(self) -> None:
         """Close the connection. Idempotent."""

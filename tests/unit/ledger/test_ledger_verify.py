@@ -119,6 +119,38 @@ def test_other_types_are_named(copy: Path, what: str, statements: list[str], ind
     assert index in named(report)
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE meta SET value = 5 WHERE name = 'origin'",
+        "UPDATE meta SET value = x'ff' WHERE name = 'origin'",
+        "UPDATE meta SET name = x'ff' WHERE name = 'signer'",
+        "UPDATE shard SET name = x'ff'",
+        "UPDATE shard SET origin = x'ff'",
+        "UPDATE shard SET vkey = x'ff'",
+        "UPDATE head SET size = 'many'",
+        "UPDATE head SET size = 1.5",
+        "UPDATE head SET size = -1",
+        "UPDATE head SET size = 1 << 62",
+        "UPDATE head SET size = (1 << 40) - 1",
+        "UPDATE head SET root = 'text', frontier = 5, epoch = 'x'",
+        f"UPDATE leaf SET pos = {POS}(1 << 39) WHERE pos = {POS}{SIZE - 1}",
+        "UPDATE ckpt SET note = 5",
+        "UPDATE ckpt SET size = 'x'",
+        "UPDATE counter SET n = 'x'",
+        "UPDATE counter SET tok = 'x' WHERE tok = (SELECT min(tok) FROM counter)",
+        "UPDATE tile SET data = 5",
+        "UPDATE tile SET l = 'x'",
+        "UPDATE tile SET n = 'x'",
+        "UPDATE tile SET n = -1",
+        "UPDATE tile SET n = 1 << 62",
+    ],
+)
+def test_rows_of_any_type_or_size_are_told(copy: Path, statement: str) -> None:
+    """Whatever type or number an administrator puts into a row, verify ends, says tampered, and does not fall over it."""
+    assert 1 == tamper(copy, statement).exit_code
+
+
 def body_with(**changes: object) -> Callable[[bytes], bytes]:
     """The leaf with these values in its body, canonical still."""
 
