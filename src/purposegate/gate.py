@@ -234,7 +234,11 @@ class Gate:
                 attempt.settle()
                 raise
             # Shielded: a client that hangs up must not part the durable entry from the counts it raised.
-            result = await asyncio.shield(asyncio.ensure_future(self._exit.leave(parts, attempt, reply)))
+            leaving = asyncio.ensure_future(self._exit.leave(parts, attempt, reply))
+            try:
+                result = await asyncio.shield(leaving)
+            except Exception as fault:  # noqa: BLE001  nothing is sent that did not come all the way out (laws 1 and 2)
+                result = refused(attempt, as_outage(fault, attempt.id).reason)
             _mark(traced, attempt, result)
         labels = {ATTR_ACTION: attempt.action or "", ATTR_KIND: attempt.kind, ATTR_MODE: attempt.mode}
         went_out = result is Pass.ORIGINAL or not attempt.reasons

@@ -206,8 +206,10 @@ class Desk:
         """The principal's live sessions, whichever login made them, newest first. Raises `Outage`."""
         owner, now = self.seals.owner(principal.id), int(at.timestamp())
         rows = await self._far(lambda: self.store.held_by(owner, now=now))
-        found = [session for row in rows if (session := self.seals.opened(row)) is not None]
-        return sorted((one for one in found if self._is_live(one, at)), key=lambda one: one.declared_at)[::-1]
+        opened = [session for row in rows if (session := self.seals.opened(row)) is not None]
+        # Only the content is sealed: a row that somebody filed under another owner is left where it is.
+        mine = [one for one in opened if one.principal == principal.id and self._is_live(one, at)]
+        return sorted(mine, key=lambda one: one.declared_at)[::-1]
 
     async def end(self, visit: Visit, name: str) -> bool:
         """End one of the principal's own sessions, for every worker. False where there is none of this id.

@@ -34,6 +34,7 @@ PROBLEMS = {
     "record-malformed": "record: want an object with the texts kind and id.",
     "action-unknown": "action: want view, edit or export.",
     "verdict-unknown": "verdict: want one of those that the page names.",
+    "field-unseen": "A field holds characters that nobody can see, such as those that move a terminal's cursor.",
     "step-unknown": "step: want taken, returned or done.",
     "colleague-unknown": "to: the staff directory holds nobody of this id who works here now.",
 }
@@ -96,9 +97,9 @@ async def ask(visit: Visit, desk: Desk) -> Reply:
     declaration = Declaration(
         purpose=visit.text("purpose", most_chars=128),
         ref=visit.text("ref", default="", most_chars=128),
-        reason=visit.text("reason", default="", most_chars=2000),
-        originator=visit.text("originator", default="", most_chars=200),
-        recipient=visit.text("recipient", default="", most_chars=200),
+        reason=_seen(visit, "reason", most_chars=2000),
+        originator=_seen(visit, "originator", most_chars=200),
+        recipient=_seen(visit, "recipient", most_chars=200),
     )
     visit.snapshot.catalogue.accept(declaration)
     if declaration.originator and not await visit.snapshot.facts.known_as(declaration.originator):
@@ -253,7 +254,16 @@ def _verdict(visit: Visit, *words: str) -> str:
 
 
 def _note(visit: Visit) -> str:
-    return visit.text("note", default="", most_chars=2000)
+    return _seen(visit, "note", most_chars=2000, lines=True)
+
+
+def _seen(visit: Visit, name: str, *, most_chars: int, lines: bool = False) -> str:
+    """A text that somebody else will read, perhaps in a terminal: all of it can be seen, as in a declaration."""
+    text = visit.text(name, default="", most_chars=most_chars)
+    parts = text.replace("\r\n", "\n").split("\n") if lines else [text]
+    if not all(part.isprintable() for part in parts):
+        raise PageRefused(400, "field-unseen", f"{name}: type it without invisible characters.")
+    return text
 
 
 def _nothing() -> PageRefused:

@@ -529,3 +529,17 @@ async def test_facts_are_told_how_long_an_assignment_counts(
         await gated.ask(world.path(world.cast.suspect))
 
     assert [0, 86_400] == seen
+
+
+async def test_a_row_filed_under_another_name_shows_nobody_anything(gated: Gated) -> None:
+    """Whoever runs the store can move a row to another owner; its words stay its maker's."""
+    session = (await made(gated)).json()
+    desk: Any = gated.parts.snapshot.declarations
+    (row,) = desk.store.held_by(desk.seals.owner("T1001"), now=0)
+    desk.store.end(row.id, row.owner)
+    desk.store.put(row._replace(owner=desk.seals.owner("T1002")), now=0, most=20)
+    listed = await gated.ask(WHERE, who="T1002", roles=("Constable",), declared=None)
+    shown = await gated.ask("/.purposegate/declare", who="T1002", roles=("Constable",), declared=None)
+
+    assert [] == listed.json()["declarations"]
+    assert session["id"] not in shown.text

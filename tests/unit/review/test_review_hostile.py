@@ -1,0 +1,74 @@
+"""Reviews under attack: words that hide what they say, and a desk that breaks while a release waits for it."""
+
+from typing import Any
+
+import pytest
+from starlette.types import ASGIApp
+
+from gates import Gated, World, behind
+from purposegate.gate import Parts
+from purposegate.model import EntryKind, Lookup
+from purposegate.protocols import Review
+from review_world import REASON, SERGEANT, asked, demanding, request
+
+pytestmark = pytest.mark.anyio
+
+UNSEEN = ["\x1b[2J", "\x9b31m", "\u202e", "\u2028", "\x00", "\x7f"]
+
+
+@pytest.fixture
+def gated(world: World, records_system: ASGIApp, parts: Parts) -> Gated:
+    """Datasette behind a gate under which every view needs an approval."""
+    return demanding(world, records_system, parts)
+
+
+@pytest.mark.parametrize("field", ["reason", "recipient", "originator"])
+@pytest.mark.parametrize("unseen", UNSEEN, ids=ascii)
+async def test_a_supervisor_reads_what_was_typed(world: World, gated: Gated, field: str, unseen: str) -> None:
+    """What would move a terminal's cursor, or turn the order of letters round, is refused as in a declaration."""
+    body = asked(gated, world.cast.suspect, **{field: f"{REASON}{unseen}and so on"})
+    answer = await gated.ask("/.purposegate/approvals", declared=None, method="POST", json=body)
+
+    assert (400, "/.purposegate/problems/field-unseen") == (answer.status_code, answer.json()["type"])
+    assert unseen not in answer.text
+    assert [] == gated.entries
+
+
+async def test_a_note_may_have_lines_and_nothing_unseen(world: World, gated: Gated) -> None:
+    """A supervisor's note is read by investigators: several lines are theirs to write, control characters are not."""
+    matter = await request(gated, world.cast.suspect)
+    path = f"/.purposegate/approvals/{matter}"
+    answers = [
+        await gated.ask(path, method="POST", json={"verdict": "refuse", "note": note}, **SERGEANT)
+        for note in ("seen\x1b[1A", "seen\u202e", "Seen.\r\nNot needed.")
+    ]
+
+    assert [400, 400, 200] == [each.status_code for each in answers]
+
+
+class Breaking:
+    """The real review, with a fault in it where the originator is to be told."""
+
+    def __init__(self, real: Review) -> None:
+        self._real = real
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    async def on_behalf(self, lookup: Lookup, originator: str) -> None:
+        """Break, as no outage does."""
+        raise RuntimeError(f"{lookup.id} {originator}")
+
+
+async def test_a_crash_after_the_entry_is_an_outage(
+    world: World, records_system: ASGIApp, parts: Parts
+) -> None:
+    """Laws 1 and 2: what breaks between entry and answer sends nothing of the record, and answers 503 like any crash."""
+    real = parts.snapshot.review
+    assert real is not None
+    gated = behind(world, records_system, parts, review=Breaking(real))
+    declared = f'investigate.crime;ref="CR/1042/26";reason="{REASON}";originator="T1003"'
+    answer = await gated.ask(world.path(world.cast.suspect), declared=declared)
+
+    assert (503, "/.purposegate/problems/outage") == (answer.status_code, answer.json().get("type"))
+    assert [EntryKind.RELEASE] == [entry.kind for entry in gated.entries]
