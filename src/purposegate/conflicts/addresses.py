@@ -81,6 +81,7 @@ def folded_uprn(text: str) -> str:
     return text.strip().lstrip("0") if _UPRN.fullmatch(text.strip()) else ""
 
 
+@lru_cache(SPELLINGS_KEPT)
 def _number(text: str) -> Number | None:
     whole = _NUMBER.fullmatch(text.strip())
     if whole:
@@ -98,23 +99,34 @@ def _street(text: str) -> str:
     return "".join(spelt)
 
 
+def _without_unit(text: str) -> tuple[str, str]:
+    """The flat that a line begins with, or nothing, and the rest of the line."""
+    found = _LEADING_UNIT.match(text)
+    if found:
+        return found["unit"], text[found.end() :]
+    found = _SLASHED.match(text)
+    return (found["unit"], found["rest"]) if found else ("", text)
+
+
+def _unit(text: str) -> str:
+    flat = _LEADING_UNIT.match(text)
+    return fold(flat["unit"] if flat else text).replace(" ", "").lstrip("0")
+
+
 def place(address: Address) -> Place | None:
     """One address, or None when nothing comparable is left of it."""
     number, street, unit = address.number.strip(), address.street.strip(), address.unit.strip()
-    for where in ("number", "street"):
-        text = number if where == "number" else street
-        found = _LEADING_UNIT.match(text) or _SLASHED.match(text)
-        if found and not unit:
-            unit = found["unit"]
-            text = found["rest"] if "rest" in found.groupdict() else text[found.end() :]
-            number, street = (text, street) if where == "number" else (number, text)
+    # A bare number, which most are, holds no flat.
+    if not unit and number and not number.isdigit():
+        unit, number = _without_unit(number)
+    if not unit and street:
+        unit, street = _without_unit(street)
     if not number and (found := _LEADING_NUMBER.match(street)):
         number, street = found["number"], street[found.end() :]
-    flat = _LEADING_UNIT.match(unit)
     made = Place(
-        number=_number(number),
+        number=_number(number) if number else None,
         street=_street(street),
-        unit=fold(flat["unit"] if flat else unit).replace(" ", "").lstrip("0"),
+        unit=_unit(unit) if unit else "",
         locality=fold(address.locality).replace(" ", ""),
         postcode=fold(address.postcode).replace(" ", ""),
         uprn=folded_uprn(address.uprn),

@@ -1,7 +1,7 @@
 """Who is around one member of staff: their register entries, themself and their homes, made ready to be compared."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from purposegate.conflicts.addresses import Place, place
 from purposegate.conflicts.composition import Composer
@@ -14,17 +14,19 @@ from purposegate.conflicts.written import Home
 from purposegate.model import RecordRef, Row
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(NamedTuple):
     """One person in a record, folded, with the keys to look for them by."""
 
     person: Person
     wide: frozenset[Key]
-    narrow: Narrow
+
+    @property
+    def narrow(self) -> Narrow:
+        """The keys to look for them by among many. Made anew each time: few rows need them."""
+        return narrow_keys(self.person)
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(NamedTuple):
     """One record as it is to be compared: its name, and its people, made ready once for all comparisons."""
 
     record: RecordRef
@@ -33,8 +35,7 @@ class Seen:
 
 def seen(row: Row) -> Seen:
     """A row made ready to be compared; it may have no subjects yet, when only its id is known."""
-    persons = map(person, row.subjects)
-    return Seen(row.record, tuple(Subject(one, wide_keys(one), narrow_keys(one)) for one in persons))
+    return Seen(row.record, tuple([Subject(one, wide_keys(one)) for one in map(person, row.subjects)]))
 
 
 class Around:
@@ -48,6 +49,10 @@ class Around:
         self._pool = Pool([*(person(entry.person) for entry in entries), *own], wide_keys)
         self.source = f"directory:{member.id}" if member else ""
         self.homes: tuple[tuple[Place, Home], ...] = tuple(_placed(member.homes)) if member else ()
+        self._naming: dict[RecordRef, list[RegisterEntry]] = {}
+        for entry in self._entries:
+            for record in entry.records:
+                self._naming.setdefault(record, []).append(entry)
         self._decisions: dict[RecordRef, list[Decision]] = {}
         for decision in decisions:
             self._decisions.setdefault(decision.record, []).append(decision)
@@ -65,9 +70,9 @@ class Around:
         """The entry that ties call by this name, `register:<id>`."""
         return next((entry for entry in self._entries if f"register:{entry.id}" == name), None)
 
-    def naming(self, record: RecordRef) -> Iterator[RegisterEntry]:
+    def naming(self, record: RecordRef) -> Sequence[RegisterEntry]:
         """Entries that name the record itself."""
-        return (entry for entry in self._entries if record in entry.records)
+        return self._naming.get(record, ())
 
     def near(self, subject: Subject) -> Iterator[tuple[RegisterEntry | None, Person]]:
         """Entries worth comparing with this person, each with its own; None in place of an entry for themself."""
@@ -100,5 +105,6 @@ class Colleagues:
 
     def near(self, subject: Subject) -> Iterator[tuple[Staff, Person]]:
         """Members of staff worth comparing with this person."""
-        for index in self._pool.near(subject.narrow):
-            yield self._members[index], self._pool.persons[index]
+        if self._pool.may_be_near(subject.person, subject.wide):
+            for index in self._pool.near(subject.narrow):
+                yield self._members[index], self._pool.persons[index]

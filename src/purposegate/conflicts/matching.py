@@ -40,6 +40,7 @@ class Part(NamedTuple):
 
 
 MISSING = Part("missing", 0.0)
+SAME_DOOR = "number:exact"
 RARER_TELLS_MORE = frozenset({"exact", "near"})
 """Levels of a name to whose weight its own rarity is added."""
 
@@ -65,6 +66,11 @@ class Names(NamedTuple):
     def bits(self) -> float:
         """All bits of the name."""
         return self.given.bits + self.surname.bits + (self.swapped or 0.0)
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether either side has no name at all to compare."""
+        return self.given is MISSING and self.surname is MISSING
 
     @property
     def given_agrees(self) -> bool:
@@ -111,10 +117,14 @@ class Linker:
     def _reading(
         self, one: Person, other: Person, names: Names, birth: Part, home: tuple[Line, ...]
     ) -> Score:
-        told_apart = names.given_differs and birth.level == "different"
-        where = self._bounded(home, in_household=told_apart)
+        told_apart = _told_apart(names, birth, known=bool(one.births or other.births))
         phone = 0.0 if one.phones.isdisjoint(other.phones) else self._matching.phone
         plate = 0.0 if one.plates.isdisjoint(other.plates) else self._matching.plate
+        # Of somebody of whom nothing else is known, another door of the same street is another home.
+        nobody = names.is_missing and birth is MISSING and not (phone or plate)
+        where = self._bounded(
+            home, in_household=told_apart or (nobody and SAME_DOOR not in map(_field, home))
+        )
         lines: list[Line] = [
             (f"given:{names.given.level}", names.given.bits),
             (f"surname:{names.surname.level}", names.surname.bits),
@@ -181,7 +191,7 @@ class Linker:
                 min(len(one.text), len(other.text)) >= SHORTEST_SLIP
                 and OSA.distance(one.text, other.text) == 1
             )
-            or (nicknames and are_nicknames(one.text, other.text))
+            or (nicknames and are_nicknames(one.first, other.first))
         ):
             return Part("near", weights.near)
         if closeness >= FAR or (one.sound and one.sound == other.sound):
@@ -234,7 +244,7 @@ class Linker:
         if one.number and other.number:
             same = one.number == other.number
             lines.append(
-                ("number:exact", weights.number) if same else ("number:different", weights.number_different)
+                (SAME_DOOR, weights.number) if same else ("number:different", weights.number_different)
             )
         if one.street and other.street:
             grades = (weights.street, weights.street_near, weights.street_different)
@@ -247,6 +257,22 @@ class Linker:
                 )
             )
         return tuple(lines)
+
+
+def _told_apart(names: Names, birth: Part, *, known: bool) -> bool:
+    """Whether an equal address may mean only the same home: families share a surname, hostels and barracks a given name.
+
+    An equal birth outweighs another name. One that neither side could hold against the other, because neither has any, says
+    nothing; one that a side has (`known`) and the other cannot confirm is no agreement.
+    """
+    if birth.level == "different":
+        return names.given_differs or names.surname.level == "different" or names.given.level == "far"
+    confirms = birth.level != "two-parts" and (birth is not MISSING or not known)
+    return not confirms and (names.given_differs or names.surname.level == "different")
+
+
+def _field(line: Line) -> str:
+    return line[0]
 
 
 def _bits(lines: Iterable[Line]) -> float:

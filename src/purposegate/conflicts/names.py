@@ -37,10 +37,16 @@ SPELLINGS_KEPT = 16_384
 """Folded spellings kept: names, streets and postcodes of a busy hour, about 3 MB. A list repeats most of them."""
 
 
+# What the two patterns above do, for ASCII: most of what is ever folded, and a lookup in a table beats a search.
+_ASCII = {code: " " for code in range(128) if not chr(code).isalnum()} | dict.fromkeys(map(ord, "'`."))
+
+
 @lru_cache(SPELLINGS_KEPT)
 def fold(text: str) -> str:
     """Casefold, strip accents and punctuation: words of letters and digits, one space between."""
-    return _GAPS.sub(" ", _DROPPED.sub("", text.lower() if text.isascii() else _bare(text))).strip()
+    if text.isascii():
+        return text.lower() if text.isalnum() else " ".join(text.lower().translate(_ASCII).split())
+    return _GAPS.sub(" ", _DROPPED.sub("", _bare(text))).strip()
 
 
 def _bare(text: str) -> str:
@@ -50,11 +56,15 @@ def _bare(text: str) -> str:
 
 
 class Word(NamedTuple):
-    """One part of a name, folded: its words joined, those words, and how it sounds (metaphone, possibly empty)."""
+    """One part of a name, folded: its words joined, those words, how it sounds (metaphone, possibly empty), its first word.
+
+    People called by a short form are so beside a middle name as well: only the first words are looked up for it.
+    """
 
     text: str
     words: frozenset[str]
     sound: str
+    first: str
 
 
 class FoldedName(NamedTuple):
@@ -70,7 +80,7 @@ def word(text: str) -> Word | None:
     words = fold(text).split()
     kept = [one for one in words if one not in _TITLES] or words
     joined = "".join(kept)
-    return Word(joined, frozenset(kept), jellyfish.metaphone(joined)) if joined else None
+    return Word(joined, frozenset(kept), jellyfish.metaphone(joined), kept[0]) if joined else None
 
 
 def folded(names: Iterable[Name]) -> tuple[FoldedName, ...]:

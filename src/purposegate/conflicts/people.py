@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from purposegate.conflicts.addresses import Place, places
 from purposegate.conflicts.dates import Birth, births
@@ -16,8 +16,7 @@ TELLING_DIGITS = 9
 """Numbers are compared by their last nine digits, so that `+44 7700 900123` and `07700 900123` are one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Person:
+class Person(NamedTuple):
     """An identity, folded; what could not be read is left out and counts neither way."""
 
     names: tuple[FoldedName, ...]
@@ -25,6 +24,9 @@ class Person:
     places: tuple[Place, ...]
     phones: frozenset[str]
     plates: frozenset[str]
+
+
+NONE: frozenset[str] = frozenset()
 
 
 def _phones(numbers: Iterable[str]) -> frozenset[str]:
@@ -42,6 +44,6 @@ def person(identity: Identity) -> Person:
         names=folded(identity.names),
         births=births(identity.born),
         places=places(identity.addresses),
-        phones=_phones(identity.phones),
-        plates=_plates(identity.plates),
+        phones=_phones(identity.phones) if identity.phones else NONE,
+        plates=_plates(identity.plates) if identity.plates else NONE,
     )

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from purposegate.conflicts.addresses import Place
-from purposegate.conflicts.dates import Birth
+from purposegate.conflicts.dates import BIRTHS_KEPT, Birth
 from purposegate.conflicts.names import SPELLINGS_KEPT, FoldedName, Word
 from purposegate.conflicts.people import Person
 
@@ -24,22 +24,21 @@ def _word_keys(part: Word) -> tuple[Key, ...]:
     return ("sound", part.sound or part.text), ("text", part.text), *several
 
 
-def _birth_keys(birth: Birth) -> Iterator[Key]:
+@lru_cache(BIRTHS_KEPT)
+def _birth_keys(birth: Birth) -> tuple[Key, ...]:
     year, month, day = birth
     if day:
         # Any two parts right is enough to look closer; day and month stand sorted, so that a swap meets its like.
-        yield ("day", month, day) if month < day else ("day", day, month)
-        yield "year", year, month
-        yield "year", year, day
-    elif month:
-        yield "year", year, month
+        sorted_day = ("day", month, day) if month < day else ("day", day, month)
+        return sorted_day, ("year", year, month), ("year", year, day)
+    return (("year", year, month),) if month else ()
 
 
-def _place_keys(one: Place) -> Iterator[Key]:
-    if one.postcode:
-        yield "postcode", one.postcode
+def _place_keys(one: Place) -> list[Key]:
+    found: list[Key] = [("postcode", one.postcode)] if one.postcode else []
     if one.number and one.street:
-        yield "door", one.number.low, one.street[:5]
+        found.append(("door", one.number.low, one.street[:5]))
+    return found
 
 
 def _handles(someone: Person) -> Iterator[Key]:
@@ -49,18 +48,28 @@ def _handles(someone: Person) -> Iterator[Key]:
 
 def wide_keys(someone: Person) -> frozenset[Key]:
     """Every single thing that two descriptions of this person may have in common."""
-    return frozenset(
-        [
-            *(key for name in someone.names for part in name if part for key in _word_keys(part)),
-            *(key for birth in someone.births for key in _birth_keys(birth)),
-            *(key for one in someone.places for key in _place_keys(one)),
-            *_handles(someone),
-        ]
-    )
+    # Written out: every row of every list passes here.
+    found: list[Key] = []
+    for given, surname in someone.names:
+        if given:
+            found += _word_keys(given)
+        if surname:
+            found += _word_keys(surname)
+    for birth in someone.births:
+        found += _birth_keys(birth)
+    for one in someone.places:
+        found += _place_keys(one)
+    if someone.phones or someone.plates:
+        found += _handles(someone)
+    return frozenset(found)
+
+
+def _sounds(name: FoldedName) -> list[str]:
+    return sorted([part.sound or part.text for part in name if part])
 
 
 def _pair(name: FoldedName) -> Iterator[Key]:
-    sounds = sorted(part.sound or part.text for part in name if part)
+    sounds = _sounds(name)
     if len(sounds) > 1:
         yield "name", *sounds
 
@@ -109,11 +118,14 @@ class Pool:
         for place, someone in enumerate(self.persons):
             for key in keyed(someone):
                 self._places.setdefault(key, []).append(place)
+        self._keys = frozenset(self._places)
 
     def near(self, shared: frozenset[Key]) -> Sequence[int]:
         """Places of the persons who share one of these keys, in order."""
+        if self._keys.isdisjoint(shared):
+            return []
         found: set[int] = set()
-        for key in shared & self._places.keys():
+        for key in shared & self._keys:
             found.update(self._places[key])
         return sorted(found)
 
@@ -133,6 +145,21 @@ class PairPool:
                 under = self._pairs.setdefault(first, {})
                 for second in seconds:
                     under.setdefault(second, []).append(place)
+        self._sounds = {word for one in self.persons for name in one.names for word in _sounds(name)}
+
+    def may_be_near(self, someone: Person, wide: frozenset[Key]) -> bool:
+        """Whether it is worth making this person's pairs: False only where none of them could be met here.
+
+        A pair holds a birth or a home, which stand among the wide keys too, or two names, or is a telephone or a plate.
+        """
+        return (
+            not wide.isdisjoint(self._pairs.keys())
+            or bool(someone.phones or someone.plates)
+            or any(
+                name.given and name.surname and self._sounds.issuperset(_sounds(name))
+                for name in someone.names
+            )
+        )
 
     def near(self, shared: Narrow) -> Sequence[int]:
         """Places of the persons who share a pair or something rare, in order."""

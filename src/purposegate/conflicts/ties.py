@@ -7,6 +7,7 @@ with the directory behind a narrow prefilter. Nothing found is kept: neighbours 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from cachetools import LRUCache
@@ -24,6 +25,10 @@ from purposegate.model import Conflict, Identity, RecordRef, Row, Tier, Whose
 
 PRINCIPALS_KEPT = 2048
 """Members of staff whose entries are kept ready to compare: a busy hour's worth; the rest are made ready again in about 1 ms."""
+
+# Asked again for every row of a list, and the same for all of them.
+_staff_key = lru_cache(PRINCIPALS_KEPT)(staff_key)
+_local_day = lru_cache(8)(local_day)
 
 RECORD_ID_BITS = 60.0
 """The register names the record itself: nothing is left to chance, and no sum of fields reaches this."""
@@ -57,14 +62,16 @@ class Ties:
         A person whom neither register nor directory knows has none but colleagues; whether they may ask is not this
         room's question.
         """
-        today = local_day(at, self._zone)
-        key = staff_key(staff_id)
+        today = _local_day(at, self._zone)
+        key = _staff_key(staff_id)
         own = self._around(key)
         found = [
             *self._registered(own, whose, record, today),
             *self._colleague_ties(key, whose, record, today),
             *self._near_home(own, whose, record, at),
         ]
+        if not found and not own.decided(record.record):
+            return ()
         if own.decided(record.record):
             found = [*self._settled(found, own, record, whose=whose, today=today)]
         best: dict[tuple[object, ...], Conflict] = {}
@@ -180,7 +187,9 @@ class Ties:
         return EX_COLLEAGUE if member.left and member.left < today <= member.left + counts else None
 
     def _near_home(self, own: Around, whose: Whose, record: Seen, at: datetime) -> Iterator[Conflict]:
-        theirs = [place for subject in record.subjects for place in subject.person.places]
+        theirs = (
+            [place for subject in record.subjects for place in subject.person.places] if own.homes else ()
+        )
         for mine, home in own.homes:
             for place in theirs:
                 for near in nearness(mine, place, self._relations.near_by):

@@ -53,6 +53,7 @@ def _tier(one: Identity, other: Identity) -> Tier | None:
         somebody("Edmund", "Newname", "1981-11-05", HOME),
         somebody("Edmund", "Archer", "1981-11-06", HOME),
         somebody("Edmund", "Archer", "", HOME),
+        somebody("Ned James", "Archer", "1981-11-05"),
         somebody("Edmund", "", "1981-11-05", HOME),
         somebody("", "Edmund Archer", "1981-11-05"),
         somebody("", "ARCHER, Edmund James", "1981-11-05"),
@@ -69,7 +70,6 @@ def test_one_person_written_in_another_way_is_confirmed(other: Identity) -> None
     [
         somebody("Edmund", "Archer"),
         somebody("", "Archer", "", HOME),
-        somebody("Mary", "Archer", "", HOME),
         somebody("", "", "", HOME),
         somebody(phones=("07700 900123",)),
     ],
@@ -90,12 +90,14 @@ def test_too_little_to_be_sure_is_a_candidate(other: Identity) -> None:
         somebody("Ahmed", "Khan", "1981-11-05", AWAY),
         somebody("Mary", "Archer", "1944-02-01"),
         somebody("Mary", "Other", "1944-02-01", HOME),
+        somebody("Mary", "Archer", "", HOME),
+        somebody("", "", "", HOME._replace(number="16")),
         somebody("Edmund", ""),
         somebody(),
     ],
 )
 def test_somebody_else_is_nobody(other: Identity) -> None:
-    """A sister in the same house, a flatmate, a namesake of another age, a stranger born the same day."""
+    """A sister in the same house, a flatmate, a namesake of another age, a stranger born the same day, somebody next door."""
     assert None is _tier(EDMUND, other)
 
 

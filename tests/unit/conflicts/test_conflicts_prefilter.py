@@ -51,3 +51,13 @@ def test_a_single_thing_lets_through_where_entries_are_few(others: list[Person],
     wanted = [place for place, other in enumerate(others) if wide_keys(someone) & wide_keys(other)]
 
     assert wanted == Pool(others, wide_keys).near(wide_keys(someone))
+
+
+@settings(max_examples=300)
+@given(st.lists(PEOPLE, max_size=6), PEOPLE)
+def test_nobody_is_passed_over_before_their_pairs_are_made(others: list[Person], someone: Person) -> None:
+    """The look before the look: where it says that no pair can be met, none is."""
+    pool = PairPool(others)
+
+    if not pool.may_be_near(someone, wide_keys(someone)):
+        assert [] == pool.near(narrow_keys(someone))
