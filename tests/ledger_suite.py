@@ -25,7 +25,7 @@ from purposegate.ledger.durable import DurableLedger
 from purposegate.ledger.earlier import Earlier
 from purposegate.ledger.merkle import leaf_hash
 from purposegate.ledger.verdict import Evidence, Report
-from purposegate.model import Receipt
+from purposegate.model import EntryKind, Receipt
 
 ROOT = Path(__file__).parents[1]
 SIZE = 300
@@ -209,6 +209,34 @@ def test_tiles_are_stored_when_full(site: Site) -> None:
 
     assert [(0, number) for number in range(601 // 256)] == numbers
     assert 0 == site.verify().exit_code
+
+
+def test_entries_of_a_kind_are_found_in_their_leaves(site: Site) -> None:
+    """Whatever shard they stand in; and no other entry, though its clear text says the kind's name."""
+    with site.open() as first, site.open() as second:
+        for ledger in (first, second):
+            ledger.append_wait(entry(1, fields={"principal": '"k":"hold"'}))
+            ledger.append_wait(entry(2, kind=EntryKind.HOLD, rows=[], counts=[]))
+    reader = site.reader()
+    found = {kind: list(reader.of_kind(kind)) for kind in ("hold", "genesis", "erase")}
+    reader.close()
+
+    assert {"hold": [(1, 2), (2, 2)], "genesis": [(1, 0), (2, 0)], "erase": []} == found
+
+
+@pytest.mark.parametrize("rows", [1, 7, SIZE, SIZE + 1])
+def test_entries_are_read_in_portions_without_a_gap(
+    whole: Site, rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many are fetched at a time, each entry of the span is given once, in order, and no other."""
+    reader = whole.reader()
+    monkeypatch.setattr(sys.modules[type(reader).__module__], "ROWS", rows)
+    found = [
+        [each.index for each in reader.entries(1, start, stop)] for start, stop in ((0, 1 << 39), (3, 290))
+    ]
+    reader.close()
+
+    assert [list(range(SIZE)), list(range(3, 290))] == found
 
 
 # Whose shard it is
