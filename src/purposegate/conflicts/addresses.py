@@ -23,6 +23,10 @@ _TYPES = {
 }  # fmt: skip
 _UNIT = r"(?:flat|unit|apartment|apt|room|studio|suite|no)"
 _LEADING_UNIT = re.compile(rf"^\s*{_UNIT}\.?\s+(?P<unit>[0-9]+[a-z]?|[a-z])\b[\s,]*", re.IGNORECASE)
+_FLAT = re.compile(rf"\b(?:{_UNIT}|floor|maisonette)\b", re.IGNORECASE)
+_STREET_OF_FLATS = re.compile(r"^\d+\S*\s+\D", re.IGNORECASE)
+_BARE_NUMBER = re.compile(r"\d{1,6}\s?[a-z]?(?:\s?[-/]\s?\d{1,6}[a-z]?)?", re.IGNORECASE)
+_UNIT_POSTCODE = re.compile(r"[a-z]{1,2}\d[a-z\d]?\s*\d[a-z]{2}", re.IGNORECASE)
 _SLASHED = re.compile(r"^\s*(?P<unit>\d{1,4}[a-z]?)\s*/\s*(?P<rest>\d.*)$", re.IGNORECASE)
 _LEADING_NUMBER = re.compile(
     r"^\s*(?P<number>\d{1,5}\s?[a-z]?(?:\s*-\s*\d{1,5}[a-z]?)?)(?:\s*,\s*|\s+)(?=\D)", re.IGNORECASE
@@ -113,8 +117,39 @@ def _unit(text: str) -> str:
     return fold(flat["unit"] if flat else text).replace(" ", "").lstrip("0")
 
 
+def _spread(address: Address) -> Address:
+    """An address of which one line holds several parts, in its parts: `Flat 2, Maple Court, 12, Fir Lane, Ashby, AB1 2CD`.
+
+    The name of a house that has a number is left out, as nobody writes it always; parts that are given stay as they are.
+    """
+    segments = [one.strip() for one in address.street.split(",") if one.strip()]
+    postcode = address.postcode
+    if not postcode and len(segments) > 1 and _UNIT_POSTCODE.fullmatch(segments[-1]):
+        postcode = segments.pop()
+    units = [one for one in segments[:-1] if _FLAT.search(one) and not _STREET_OF_FLATS.search(one)]
+    rest = [one for one in segments if one not in units]
+    number, street = address.number, rest[:1]
+    after = rest[1:]
+    door = next((place for place, one in enumerate(rest) if one[0].isdigit()), None)
+    if not number and door is not None:
+        bare = _BARE_NUMBER.fullmatch(rest[door]) and door + 1 < len(rest)
+        number, street = (rest[door], rest[door + 1 : door + 2]) if bare else ("", rest[door : door + 1])
+        after = rest[door + (2 if bare else 1) :]
+    elif not number and len(rest) > 2:  # noqa: PLR2004  a named house, its street and its town
+        number, street, after = rest[0], rest[1:2], rest[2:]
+    return address._replace(
+        number=number,
+        street="".join(street),
+        unit=address.unit or "".join(units[:1]),
+        locality=address.locality or "".join(after[-1:]),
+        postcode=postcode,
+    )
+
+
 def place(address: Address) -> Place | None:
     """One address, or None when nothing comparable is left of it."""
+    if "," in address.street:
+        address = _spread(address)
     number, street, unit = address.number.strip(), address.street.strip(), address.unit.strip()
     # A bare number, which most are, holds no flat.
     if not unit and number and not number.isdigit():

@@ -76,3 +76,48 @@ def test_any_text_can_be_an_address(
     made = place(Address(number, street, unit, locality, postcode))
 
     assert made is None or any(made)
+
+
+WHOLE = Address(number="14", street="Mill Lane", unit="2", locality="Ashby", postcode="AB1 2CD")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Flat 2, 14 Mill Lane, Ashby, AB1 2CD",
+        "Flat 2, 14, Mill Lane, Ashby, AB1 2CD",
+        "FLAT 2, MAPLE COURT, 14, MILL LN, NORTHSIDE, ASHBY, ab12cd",
+        "2/14, Mill Lane, Ashby, AB1 2CD",
+    ],
+)
+def test_an_address_in_one_line_is_read_in_its_parts(line: str) -> None:
+    """Many systems have one column for all of it."""
+    assert place(WHOLE) == place(Address(street=line))
+
+
+@pytest.mark.parametrize(
+    ("line", "parts"),
+    [
+        ("Mill Lane, Ashby", {"street": "Mill Lane", "locality": "Ashby"}),
+        ("Rose Cottage, Mill Lane, Ashby", {"number": "Rose Cottage", "street": "Mill Lane", "locality": "Ashby"}),
+        ("14 Flat Lane, Ashby", {"number": "14", "street": "Flat Lane", "locality": "Ashby"}),
+        ("First Floor Flat, 70, Acorn Road, Ashby", {"number": "70", "street": "Acorn Road", "unit": "First Floor Flat", "locality": "Ashby"}),
+        ("14 Mill Lane,", {"number": "14", "street": "Mill Lane"}),
+    ],
+)  # fmt: skip
+def test_what_a_line_does_not_hold_stays_unknown(line: str, parts: dict[str, str]) -> None:
+    """No flat, no number, no postcode: the rest is read all the same."""
+    assert place(Address(**parts)) == place(Address(street=line))
+
+
+def test_parts_that_stand_alone_go_before_those_of_a_line() -> None:
+    """Only what is not known yet is taken out of the line."""
+    assert place(WHOLE) == place(WHOLE._replace(street="Mill Lane, Barton"))
+
+
+@given(st.text(st.sampled_from("1a ,/-FlatRoseAB2CD"), max_size=30))
+def test_any_line_is_read_somehow(line: str) -> None:
+    """Commas in any place break nothing."""
+    made = place(Address(street=line))
+
+    assert made is None or any(made)
