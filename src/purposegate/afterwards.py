@@ -20,7 +20,7 @@ async def owed(attempt: Attempt) -> None:
     if review is None or lookup is None or attempt.reasons:
         return
     if lookup.declaration.break_glass and attempt.kept and attempt.mode is Mode.ENFORCE:
-        await review.broken(lookup)
+        await review.broken(lookup, approved=bool(attempt.approvals))
     if attempt.originator and not attempt.originator_confirmed:
         try:
             await review.on_behalf(

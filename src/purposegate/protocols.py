@@ -184,8 +184,11 @@ class Review(Protocol):
         """Whether the principal's earlier uses of broken glass wait for review, so that the next needs an approval first."""
         ...
 
-    async def broken(self, lookup: Lookup) -> None:
-        """Tell supervisors that glass was broken: an entry, durable on return."""
+    async def broken(self, lookup: Lookup, *, approved: bool) -> None:
+        """Tell supervisors that glass was broken: an entry, durable on return.
+
+        Raises `Outage`, the entry standing, where others at the same moment made it one too many that nobody `approved`.
+        """
         ...
 
     async def on_behalf(self, lookup: Lookup, originator: str) -> None:

@@ -51,9 +51,9 @@ class Desk:
         """See `protocols.Review`."""
         return await self.at(lookup.at).glass.owes(lookup.principal.id)
 
-    async def broken(self, lookup: Lookup) -> None:
+    async def broken(self, lookup: Lookup, *, approved: bool) -> None:
         """See `protocols.Review`."""
-        await self.at(lookup.at).glass.notice(lookup.id, _fields(lookup))
+        await self.at(lookup.at).glass.notice(lookup.id, _fields(lookup), approved=approved)
 
     async def on_behalf(self, lookup: Lookup, originator: str) -> None:
         """See `protocols.Review`."""

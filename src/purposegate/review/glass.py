@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from purposegate.errors import Outage
 from purposegate.model import CountKey, EntryKind, Principal, RecordRef
+from purposegate.reasons import Reason
 from purposegate.review.docket import Docket
 from purposegate.review.matters import Matter, State
 from purposegate.review.reviewers import Bench
@@ -39,8 +41,12 @@ class Glass:
         self._docket = docket
         self._terms = terms
 
-    async def notice(self, lookup_id: str, fields: Mapping[str, Any]) -> None:
-        """Tell supervisors of a use: an entry and a matter that waits for them. One record within some minutes is one use."""
+    async def notice(self, lookup_id: str, fields: Mapping[str, Any], *, approved: bool) -> None:
+        """Tell supervisors of a use: an entry and a matter that waits for them. One record within some minutes is one use.
+
+        Several at the same moment each found that they owed nothing yet. Whoever then reads in the ledger that they are one too
+        many, and has no approval, is sent nothing: too strict for some of them, never too lax, whichever gates they came through.
+        """
         now, principal = self._docket.clock(), str(fields.get("principal", ""))
         window = timedelta(minutes=self._terms.glass_minutes)
         records = fields.get("records", [])
@@ -58,6 +64,8 @@ class Glass:
             fields={**said, "lookup": lookup_id, "notify": "supervisor"},
             counts=[broken_key(principal)],
         )
+        if not approved and await self._unreviewed(principal) > self._terms.glass_unreviewed:
+            raise Outage(Reason.GATE_FAULT, "glass was broken more often at once than may stand unreviewed")
 
     async def waiting_for(self, reviewer: Principal, bench: Bench) -> list[Matter]:
         """The uses that this reviewer could review, newest first."""
@@ -98,8 +106,12 @@ class Glass:
         now = self._docket.clock()
         if any(now >= one.until for one in await self._docket.found("owed", principal)):
             return True
+        return await self._unreviewed(principal) >= self._terms.glass_unreviewed
+
+    async def _unreviewed(self, principal: str) -> int:
+        """How many uses nobody has reviewed, as the ledger counts them."""
         broken = await self._docket.counted(broken_key(principal))
-        return broken - await self._docket.counted(reviewed_key(principal)) >= self._terms.glass_unreviewed
+        return broken - await self._docket.counted(reviewed_key(principal))
 
 
 def is_late(matter: Matter, now: datetime) -> bool:

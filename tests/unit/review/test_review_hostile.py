@@ -1,5 +1,6 @@
 """Reviews under attack: words that hide what they say, and a desk that breaks while a release waits for it."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -9,7 +10,8 @@ from gates import Gated, World, behind
 from purposegate.gate import Parts
 from purposegate.model import EntryKind, Lookup
 from purposegate.protocols import Review
-from review_world import REASON, SERGEANT, asked, demanding, request
+from purposegate.review.terms import Terms
+from review_world import REASON, SERGEANT, asked, demanding, remembering, request
 
 pytestmark = pytest.mark.anyio
 
@@ -72,3 +74,21 @@ async def test_a_crash_after_the_entry_is_an_outage(
 
     assert (503, "/.purposegate/problems/outage") == (answer.status_code, answer.json().get("type"))
     assert [EntryKind.RELEASE] == [entry.kind for entry in gated.entries]
+
+
+async def test_glass_broken_many_times_at_once_costs_what_it_costs_in_turn(
+    world: World, records_system: ASGIApp, parts: Parts
+) -> None:
+    """However many records somebody breaks glass for at one moment, no more are opened than may stand unreviewed."""
+    gated = remembering(behind(world, records_system, parts))
+    declared = f'respond.incident;ref="INC/1187/26";reason="{REASON}";break-glass'
+    paths = [world.path(number) for number in list(world.both.records)[500:512]]
+    answers = await asyncio.gather(
+        *(gated.ask(path, who="T1004", roles=("Constable",), declared=declared) for path in paths)
+    )
+    opened = [answer for answer in answers if answer.status_code == 200]
+    noticed = [entry for entry in gated.entries if entry.kind is EntryKind.BROKEN_GLASS]
+
+    assert len(opened) <= Terms().glass_unreviewed
+    assert len(opened) <= len(noticed)
+    assert not any("surname" in answer.text for answer in answers if answer.status_code != 200)

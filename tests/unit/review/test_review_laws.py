@@ -65,7 +65,7 @@ class GrantsAll:
     async def owes(self, lookup: Lookup) -> bool:
         return self._owes
 
-    async def broken(self, lookup: Lookup) -> None:
+    async def broken(self, lookup: Lookup, *, approved: bool) -> None:
         raise AssertionError
 
     async def on_behalf(self, lookup: Lookup, originator: str) -> None:
