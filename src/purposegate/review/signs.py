@@ -89,7 +89,9 @@ def _is_noted(body: Body) -> bool:
     rows = [row for row in body.rows if isinstance(row, Mapping)]
     said = {word for row in rows for word in (*words_of(row, "obligations"), *words_of(row, "reasons"))}
     policy = {"self", "conflict", "policy-refused", "obligation-unmet", "masked-criterion", "flag"}
-    return bool(policy & {*body.words("reasons"), *said} or body.words("obligations") or body.words("notify"))
+    # What was demanded before the answer was known counts, unless the rows that went out, judged one by one, bear none of it out.
+    owed = () if body.released and rows else body.words("obligations")
+    return bool(policy & {*body.words("reasons"), *said} or owed or body.words("notify"))
 
 
 def _of_reference(state: str) -> Iterator[Sign]:
