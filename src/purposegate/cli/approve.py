@@ -8,6 +8,7 @@ import json
 import ssl
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +29,29 @@ class GateRefused(PurposegateError):
     remedy = "Mend what the gate names, and ask again."
 
 
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Where the gate is and who asks it; opened with the request, so that `--help` of a command needs neither."""
+
+    gate: str | None
+    token_file: Path | None
+    ca: Path | None
+
+    def open(self) -> httpx.Client:
+        """A client of this gate with the person's token. Raises `click.UsageError`, `SettingsError`."""
+        if self.gate is None or self.token_file is None:
+            raise click.UsageError("want --gate and --token-file, before the command's name")
+        return _client(self.gate, self.token_file, self.ca)
+
+
 @click.group()
-@click.option("--gate", required=True, help="The gate's address, such as https://records.force.example.")
-@click.option("--token-file", type=TOKEN, required=True, help="A file that holds your access token.")
+@click.option("--gate", help="The gate's address, such as https://records.force.example.  [required]")
+@click.option("--token-file", type=TOKEN, help="A file that holds your access token.  [required]")
 @click.option("--ca", type=TOKEN, help="PEM file of the authorities that the gate is known by.")
 @click.pass_context
-def approve(ctx: click.Context, gate: str, token_file: Path, ca: Path | None) -> None:
+def approve(ctx: click.Context, gate: str | None, token_file: Path | None, ca: Path | None) -> None:
     """Ask for approvals, decide about others', hand tasks over, countersign, and review broken glass."""
-    ctx.obj = ctx.with_resource(_client(gate, token_file, ca))
+    ctx.obj = Door(gate, token_file, ca)
 
 
 def _client(gate: str, token_file: Path, ca: Path | None) -> httpx.Client:
@@ -50,10 +66,11 @@ def _client(gate: str, token_file: Path, ca: Path | None) -> httpx.Client:
     )
 
 
-def _send(client: httpx.Client, method: str, path: str, body: dict[str, Any] | None = None) -> None:
+def _send(door: Door, method: str, path: str, body: dict[str, Any] | None = None) -> None:
     """Send one request and print its answer. Raises `GateRefused` with what the gate said."""
     try:
-        answer = client.request(method, PREFIX + path, json=body)
+        with door.open() as client:
+            answer = client.request(method, PREFIX + path, json=body)
         said = answer.json()
     except (httpx.HTTPError, ValueError) as error:
         raise GateRefused(f"the gate gave no answer that can be read ({type(error).__name__})") from error
@@ -81,12 +98,12 @@ def _declared(command: Callable[..., Any]) -> Callable[..., Any]:
 @_declared
 @click.option("--action", default="view", type=click.Choice(["view", "edit", "export"]), show_default=True)
 @click.pass_obj
-def ask(client: httpx.Client, /, record: str, **declared: str) -> None:
+def ask(door: Door, /, record: str, **declared: str) -> None:
     """Ask for an approval of one lookup of RECORD, as <kind>/<id>."""
     kind, slash, name = record.partition("/")
     if not (kind and slash and name):
         raise click.UsageError("RECORD: want <kind>/<id>, such as person/rec-17-org")
-    _send(client, "POST", "/approvals", {"record": {"kind": kind, "id": name}, **declared})
+    _send(door, "POST", "/approvals", {"record": {"kind": kind, "id": name}, **declared})
 
 
 @approve.command("list")
@@ -94,9 +111,9 @@ def ask(client: httpx.Client, /, record: str, **declared: str) -> None:
     "what", type=click.Choice(["approvals", "hand-overs", "countersigns", "reviews"]), default="approvals"
 )
 @click.pass_obj
-def list_(client: httpx.Client, what: str) -> None:
+def list_(door: Door, what: str) -> None:
     """What is yours and what waits for you."""
-    _send(client, "GET", f"/{what}")
+    _send(door, "GET", f"/{what}")
 
 
 @approve.command()
@@ -104,9 +121,9 @@ def list_(client: httpx.Client, what: str) -> None:
 @click.argument("verdict", type=click.Choice(["approve", "refuse"]))
 @click.option("--note", default="", help="Why, for whoever reads the evidence.")
 @click.pass_obj
-def decide(client: httpx.Client, matter: object, verdict: str, note: str) -> None:
+def decide(door: Door, matter: object, verdict: str, note: str) -> None:
     """Approve or refuse somebody's request."""
-    _send(client, "POST", f"/approvals/{matter}", {"verdict": verdict, "note": note})
+    _send(door, "POST", f"/approvals/{matter}", {"verdict": verdict, "note": note})
 
 
 @approve.command("hand-over")
@@ -114,18 +131,18 @@ def decide(client: httpx.Client, matter: object, verdict: str, note: str) -> Non
 @click.option("--purpose", required=True, help="A purpose of the catalogue.")
 @click.option("--ref", required=True, help="The reference.")
 @click.pass_obj
-def hand_over(client: httpx.Client, colleague: str, purpose: str, ref: str) -> None:
+def hand_over(door: Door, colleague: str, purpose: str, ref: str) -> None:
     """Hand a reference to COLLEAGUE. The record is never named."""
-    _send(client, "POST", "/hand-overs", {"to": colleague, "purpose": purpose, "ref": ref})
+    _send(door, "POST", "/hand-overs", {"to": colleague, "purpose": purpose, "ref": ref})
 
 
 @approve.command()
 @click.argument("matter", type=click.UUID)
 @click.argument("step", type=click.Choice(["taken", "returned", "done"]))
 @click.pass_obj
-def task(client: httpx.Client, matter: object, step: str) -> None:
+def task(door: Door, matter: object, step: str) -> None:
     """Take a task that was handed to you, return it, or end it."""
-    _send(client, "POST", f"/hand-overs/{matter}", {"step": step})
+    _send(door, "POST", f"/hand-overs/{matter}", {"step": step})
 
 
 @approve.command()
@@ -133,18 +150,18 @@ def task(client: httpx.Client, matter: object, step: str) -> None:
 @click.argument("verdict", type=click.Choice(["confirm", "deny", "end"]))
 @click.option("--note", default="", help="What you know of it.")
 @click.pass_obj
-def countersign(client: httpx.Client, matter: object, verdict: str, note: str) -> None:
+def countersign(door: Door, matter: object, verdict: str, note: str) -> None:
     """Say whether you asked for a lookup, or end what you confirmed ahead."""
-    _send(client, "POST", f"/countersigns/{matter}", {"verdict": verdict, "note": note})
+    _send(door, "POST", f"/countersigns/{matter}", {"verdict": verdict, "note": note})
 
 
 @approve.command()
 @click.argument("principal")
 @click.option("--ref", required=True, help="The reference.")
 @click.pass_obj
-def ahead(client: httpx.Client, principal: str, ref: str) -> None:
+def ahead(door: Door, principal: str, ref: str) -> None:
     """Confirm for some weeks what PRINCIPAL looks up for one reference on your behalf."""
-    _send(client, "POST", "/countersigns", {"principal": principal, "ref": ref})
+    _send(door, "POST", "/countersigns", {"principal": principal, "ref": ref})
 
 
 @approve.command()
@@ -152,6 +169,6 @@ def ahead(client: httpx.Client, principal: str, ref: str) -> None:
 @click.argument("verdict", type=click.Choice(["proper", "improper", "unclear"]))
 @click.option("--note", default="", help="What you found.")
 @click.pass_obj
-def review(client: httpx.Client, matter: object, verdict: str, note: str) -> None:
+def review(door: Door, matter: object, verdict: str, note: str) -> None:
     """Say whether glass was broken properly."""
-    _send(client, "POST", f"/reviews/{matter}", {"verdict": verdict, "note": note})
+    _send(door, "POST", f"/reviews/{matter}", {"verdict": verdict, "note": note})

@@ -194,3 +194,18 @@ async def opened_as(path: Path) -> AsyncIterator[Parts]:
     """Real parts from this file."""
     async with Application(settings_file.load(path)) as parts:
         yield parts
+
+
+@pytest.mark.parametrize("name", sorted(command.commands))
+def test_each_command_explains_itself(name: str) -> None:
+    """`--help` of a command needs neither gate nor token; the command itself names what it lacks."""
+    explained = CliRunner().invoke(command, [name, "--help"])
+
+    assert (0, True) == (explained.exit_code, "Usage: " in explained.output)
+
+
+def test_a_command_without_its_gate_is_told() -> None:
+    """Without `--gate` nothing is sent, and the message says where it goes."""
+    told = CliRunner().invoke(command, ["list"])
+
+    assert (2, True) == (told.exit_code, "--gate and --token-file, before the command's name" in told.output)
