@@ -73,7 +73,7 @@ class Breadth(NamedTuple):
 
 
 class Patterns(NamedTuple):
-    """From which count each pattern of fishing holds, and over how many days; see `fishing`."""
+    """From which count each pattern of fishing holds, and over how many days; see `fishing`. A `crowd` of 0 is never one."""
 
     partial_name: int
     many_opens: int
@@ -82,6 +82,8 @@ class Patterns(NamedTuple):
     many_doors_days: int
     same_reason: int
     same_reason_days: int
+    crowd: int
+    crowd_days: int
     partial_operators: frozenset[str]
     not_criteria: frozenset[str]
 
@@ -185,6 +187,8 @@ def _patterns(node: Mapping[str, Any]) -> Patterns:
         many_doors_days=int(node["many_doors"]["days"]),
         same_reason=int(node["same_reason"]["from"]),
         same_reason_days=int(node["same_reason"]["days"]),
+        crowd=int(node.get("crowd", {}).get("from", 0)),
+        crowd_days=int(node.get("crowd", {}).get("days", 1)),
         partial_operators=frozenset(map(str, partial.get("operators", ()))),
         not_criteria=frozenset(map(str, partial.get("not_criteria", ()))),
     )

@@ -29,6 +29,8 @@ from purposegate.facts.work import reference_key
 from purposegate.model import Action, CountKey, Lookup, RecordFacts, RecordRef, Row, Standing
 
 EXPLAINED = "explained"
+FORCE = "~force"
+"""In a key's place for a principal: what everybody is counted under together."""
 FEW_PEOPLE = 20
 """People in a record up to which it is a door to each of them: a file on a hundred is opened for none in particular."""
 
@@ -64,6 +66,7 @@ class Counting(NamedTuple):
     by: Mapping[str, tuple[CountKey, ...]]
     doors: tuple[Distinct, ...] = ()
     reasons: tuple[Distinct, ...] = ()
+    crowds: tuple[Distinct, ...] = ()
     also: tuple[CountKey, ...] = ()
     is_explained: bool = False
 
@@ -72,7 +75,7 @@ class Counting(NamedTuple):
         """Every key to reserve."""
         for keys in self.by.values():
             yield from keys
-        for one in (*self.doors, *self.reasons):
+        for one in (*self.doors, *self.reasons, *self.crowds):
             yield from one
         yield from self.also
 
@@ -94,6 +97,7 @@ class Budget:
         self._lookup = lookup
         self._tenure = tenure
         self._day = local_day(lookup.at, bands.zone)
+        self._today = self._day.isoformat()
         self._sight = SIGHTS[lookup.action]
         self._is_search = lookup.action is Action.SEARCH
         self._partial = self._is_search and fishing.is_partial(lookup.criteria, bands.patterns)
@@ -102,7 +106,7 @@ class Budget:
         self.opens = self._daily("opens")
 
     def _daily(self, what: str, run: int | None = None) -> CountKey:
-        bucket = self._day.isoformat() if run is None else f"{self._day.isoformat()}#{run}"
+        bucket = self._today if run is None else f"{self._today}#{run}"
         return CountKey(self._lookup.principal.id, what, RecordRef("~day", bucket))
 
     @property
@@ -161,8 +165,10 @@ class Budget:
         }
         if not opened:
             return Counting(by)
-        doors = tuple(self._doors(record, people)) if len(row.subjects) <= FEW_PEOPLE else ()
-        return Counting(by, doors, tuple(self._reasons(record)), (self.opens,))
+        few = len(row.subjects) <= FEW_PEOPLE
+        doors = tuple(self._doors(record, people)) if few else ()
+        crowds = tuple(self._crowds(row)) if few and self._bands.patterns.crowd else ()
+        return Counting(by, doors, tuple(self._reasons(record)), crowds, (self.opens,))
 
     def _doors(self, record: RecordRef, people: Mapping[str, None]) -> Iterator[Distinct]:
         spell = _spell(self._day, self._bands.patterns.many_doors_days)
@@ -175,6 +181,16 @@ class Budget:
             spell = _spell(self._day, self._bands.patterns.same_reason_days)
             yield self._distinct("reason", f"{spell}:{said}", "/".join(record))
 
+    def _crowds(self, row: Row) -> Iterator[Distinct]:
+        """Who opened each person here, by the surest key of each: one count for the whole force, so few keys."""
+        spell = _spell(self._day, self._bands.patterns.crowd_days)
+        for one in dict.fromkeys(key for subject in row.subjects for key in subject_keys(subject)[:1]):
+            of = f"{spell}:{one}"
+            yield Distinct(
+                CountKey(self._lookup.principal.id, "crowd", RecordRef("~crowd", of)),
+                CountKey(FORCE, "crowd", RecordRef("~crowds", of)),
+            )
+
     def _distinct(self, what: str, of: str, member: str) -> Distinct:
         principal = self._lookup.principal.id
         return Distinct(
@@ -184,31 +200,34 @@ class Budget:
 
     def standing(self, counting: Counting, ordinals: Ordinals, run: CountKey | None) -> Standing:
         """Where a row stands once its keys are reserved."""
-        dimensions = {name: max(ordinals[key] for key in keys) for name, keys in counting.by.items() if keys}
+        if counting.is_explained:
+            (key,) = counting.by[RECORD]
+            return Standing(ordinal=ordinals[key], counted=(key,), numbers={EXPLAINED: ordinals[key]})
+        dimensions = {name: max([ordinals[key] for key in keys]) for name, keys in counting.by.items() if keys}
         ordinal = dimensions.get(RECORD, 0)
         keys = [key for own in counting.by.values() for key in own]
-        if counting.is_explained:
-            return Standing(ordinal=ordinal, counted=tuple(keys), numbers={EXPLAINED: ordinal})
         limits = self._bands.patterns
         found = {
             fishing.MANY_DOORS: max((one.count(ordinals) for one in counting.doors), default=0),
             fishing.SAME_REASON: max((one.count(ordinals) for one in counting.reasons), default=0),
+            fishing.CROWD: max((one.count(ordinals) for one in counting.crowds), default=0),
             fishing.MANY_OPENS: ordinals[run] if run and counting.also else 0,
         }
         froms = {
             fishing.MANY_DOORS: limits.many_doors,
             fishing.SAME_REASON: limits.same_reason,
+            fishing.CROWD: limits.crowd,
             fishing.MANY_OPENS: limits.many_opens,
         }
         keys += counting.also
         if run and counting.also:
             keys.append(run)
-        for one in (*counting.doors, *counting.reasons):
+        for one in (*counting.doors, *counting.reasons, *counting.crowds):
             keys += one.raised(ordinals)
         return Standing(
             ordinal=ordinal,
             repeat=self._bands.repeat(self._lookup.action, dimensions, tenure=self._tenure),
-            patterns=tuple(word for word, count in found.items() if count >= froms[word]),
+            patterns=tuple(word for word, count in found.items() if count >= froms[word] > 0),
             counted=tuple(keys),
             numbers={**dimensions, **{word: count for word, count in found.items() if count > 1}},
         )

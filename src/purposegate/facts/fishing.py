@@ -15,6 +15,7 @@ MANY_OPENS = "many-opens"
 PAGED_THROUGH = "paged-through"
 MANY_DOORS = "many-doors"
 SAME_REASON = "same-reason"
+CROWD = "crowd"
 SEARCHED_TIE = "searched-tie"
 
 FREE_TEXT = "*"

@@ -29,6 +29,7 @@ _REPEATS = {"few": 20.0, "many": 35.0, "over": 50.0}
 _PATTERNS: Mapping[str, tuple[float, str]] = {
     "searched-tie": (40, "searched for somebody they have a tie to"),
     "many-doors": (30, "came to one person by several kinds of record"),
+    "crowd": (25, "was one of many who opened this person's records without a link to their work"),
     "same-reason": (20, "gave one reason for many people"),
     "many-opens": (15, "opened many records of one search"),
     "paged-through": (10, "paged through a list"),

@@ -62,7 +62,7 @@ STRONGER: dict[str, tuple[Any, ...]] = {
 }
 """Facts in the order of what they may open: one further to the left never opens more, and never owes less."""
 
-PATTERNS = ("partial-name", "many-opens", "paged-through", "many-doors", "same-reason", "searched-tie")
+PATTERNS = ("partial-name", "many-opens", "paged-through", "many-doors", "same-reason", "crowd", "searched-tie")
 KINDS = ("person", "case", "vehicle", "address", "phone", "operation", "exhibit")
 
 CONFLICTS = st.builds(

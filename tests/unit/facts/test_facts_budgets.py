@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from force_files import NOW, POLICIES, lookup, row, somebody
 from purposegate.facts import bands
+from purposegate.facts.bands import Bands
 from purposegate.facts.budgets import Budget
 from purposegate.facts.history import History
 from purposegate.facts.sights import Sights
@@ -32,6 +33,7 @@ class Gate:
 
     durable: Counter[CountKey] = field(default_factory=Counter)
     last: Sights | None = None
+    bands: Bands = BANDS
 
     async def counted(self, keys: Sequence[CountKey]) -> Sequence[Counted]:
         found = [Counted(self.durable[key]) for key in keys]  # as it stood when it was asked
@@ -46,7 +48,7 @@ class Gate:
         tenure: str = "settled",
         releases: bool = True,
     ) -> list[Standing]:
-        sights = self.last = Sights(History(self.counted), Budget(BANDS, about, tenure=tenure))
+        sights = self.last = Sights(History(self.counted), Budget(self.bands, about, tenure=tenure))
         if about.action is Action.SEARCH:
             await sights.take([row(record="")], [PLAIN])
         else:
@@ -68,6 +70,11 @@ class Gate:
 def view(record: str = "900", *people: Identity, kind: str = "person") -> Row:
     """One opened record."""
     return row(*people, record=record, kind=kind)
+
+
+def by(principal: str, at: datetime = NOW) -> Lookup:
+    """A lookup by this member of staff, with words of their own."""
+    return lookup(principal, at=at, reason=f"{REASON}, asked {principal}")
 
 
 async def _bands(gate: Gate, times: int, *rows: Row, **how: object) -> list[str]:
@@ -336,6 +343,31 @@ async def test_the_same_words_for_many_people() -> None:
 
     assert [()] * 7 + [("same-reason",)] == seen
     assert () == fresh[0].patterns
+
+
+async def test_many_members_of_staff_come_to_see_one_person() -> None:
+    """The eighth of them in one day, by whichever record; whoever comes again is one, explained sights are none, a day ends it."""
+    gate = Gate()
+    for number in range(9):
+        await gate.look(by(f"X{number}"), view("900", EDMUND), facts=EXPLAINED)
+    seen = [
+        (await gate.look(by(f"E{number}"), view(str(place), EDMUND, kind=f"kind{place % 2}")))[0].patterns
+        for place, number in enumerate((1, 2, 2, 3, 4, 5, 6, 7, 1, 8, 9))
+    ]
+    other = await gate.look(by("E20"), view("901", somebody("Percy", "Blakeney", "1970-01-01")))
+    later = await gate.look(by("E21", at=NOW + timedelta(days=1)), view("900", EDMUND))
+
+    assert [()] * 9 + [("crowd",)] * 2 == seen
+    assert [(), ()] == [other[0].patterns, later[0].patterns]
+
+
+async def test_a_force_that_sets_no_crowd_has_none() -> None:
+    """However many come, where facts.yaml does not say from when they are too many."""
+    gate = Gate(bands=replace(BANDS, patterns=BANDS.patterns._replace(crowd=0)))
+    seen = [(await gate.look(by(f"E{number}"), view("900", EDMUND)))[0] for number in range(12)]
+
+    assert {()} == {one.patterns for one in seen}
+    assert not any("crowd" in key.sight for key in gate.durable)
 
 
 async def test_numbers_go_to_the_ledger() -> None:
