@@ -14,7 +14,9 @@ from purposegate.ledger.checkpoint import Checkpoint
 from purposegate.ledger.keys import sync_directory
 from purposegate.ledger.merkle import frontier_at
 from purposegate.ledger.note import Note
-from purposegate.ledger.store import Reader, ShardRow
+from purposegate.ledger.prove import sound_head
+from purposegate.ledger.store import Reader, ShardRow, StoredEntry
+from purposegate.ledger.subtrees import Subtrees
 from purposegate.ledger.tiles import TILE_WIDTH, Tile, encode_bundle, parse_bundle, parse_hashes, tiles_for
 from purposegate.ledger.verdict import Progress
 
@@ -42,10 +44,14 @@ def export_shard(
         raise SettingsError(
             f"{row.name}: no signed head to export; open the ledger once with its signer file"
         )
-    size, note = notes[-1]
+    size, note = sound_head(row, *notes[-1])
     head = Checkpoint.parse(Note.parse(note).text)
     subtrees = reader.subtrees(row.number)
-    if frontier_at(size, subtrees).root() != head.root:
+    try:
+        leads = frontier_at(size, subtrees).root() == head.root
+    except LookupError:
+        leads = False
+    if not leads:
         raise LedgerDamaged(f"{row.name}: what is stored does not lead to the head signed at {size}")
     base = directory / row.name
     base.mkdir(parents=True, exist_ok=True)
@@ -56,13 +62,13 @@ def export_shard(
             continue
         if tile.level is None:
             content = encode_bundle(
-                entry.leaf
+                _bytes(row, entry)
                 for entry in reader.entries(
                     row.number, tile.index * TILE_WIDTH, tile.index * TILE_WIDTH + tile.width
                 )
             )
         else:
-            content = b"".join(subtrees.hashes(tile.level, tile.index * TILE_WIDTH, tile.width))
+            content = _hashes(row, subtrees, tile)
         _write(path, content)
         files += 1
         if progress:
@@ -70,6 +76,19 @@ def export_shard(
     _write(base / VKEY, f"{row.vkey}\n".encode())
     _write(base / CHECKPOINT, note)
     return Exported(row.name, size, files)
+
+
+def _hashes(row: ShardRow, subtrees: Subtrees, tile: Tile) -> bytes:
+    try:
+        return b"".join(subtrees.hashes(tile.level or 0, tile.index * TILE_WIDTH, tile.width))
+    except LookupError as error:
+        raise LedgerDamaged(f"{row.name}: what {tile.path} is made of is not all there") from error
+
+
+def _bytes(row: ShardRow, entry: StoredEntry) -> bytes:
+    if not isinstance(entry.leaf, bytes):
+        raise LedgerDamaged(f"{row.name}: entry {entry.index} is not bytes")
+    return entry.leaf
 
 
 def _write(path: Path, content: bytes) -> None:

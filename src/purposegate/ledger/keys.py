@@ -63,12 +63,13 @@ class KeyRing:
 
     def term(self, kind: str, parts: Iterable[str]) -> bytes:
         """A search term's token. Each part is preceded by its length, so that no two lists collide."""
-        message = len(kind).to_bytes(4, "big") + kind.encode("ascii")
+        pieces = [len(kind).to_bytes(4, "big"), kind.encode("ascii")]
         for part in parts:
             encoded = part.encode("utf-8", "surrogatepass")
-            message += len(encoded).to_bytes(4, "big") + encoded
-        inner, outer = (state.copy() for state in _begun(self.index))
-        inner.update(message)
+            pieces += (len(encoded).to_bytes(4, "big"), encoded)
+        begun, ending = _begun(self.index)
+        inner, outer = begun.copy(), ending.copy()
+        inner.update(b"".join(pieces))
         outer.update(inner.digest())
         return outer.digest()[:TOKEN_BYTES]
 
@@ -101,7 +102,7 @@ class Cipher:
         """The clear bytes. Raises `EvidenceMalformed` if altered or moved, KeyError if the key is not in the ring."""
         try:
             return self._ciphers[kid].decrypt(nonce, sealed, self._prefix + str(index).encode())
-        except (InvalidTag, ValueError) as error:
+        except (InvalidTag, ValueError, TypeError) as error:
             raise EvidenceMalformed(
                 "the payload does not open under its key: altered, or moved here"
             ) from error

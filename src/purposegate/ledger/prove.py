@@ -11,9 +11,11 @@ import json
 from collections.abc import Collection
 from typing import Any
 
-from purposegate.errors import EvidenceMalformed, SettingsError
+from purposegate.errors import EvidenceMalformed, LedgerDamaged, SettingsError
+from purposegate.ledger.checkpoint import Checkpoint
 from purposegate.ledger.entry import Payload, base64url, digest
 from purposegate.ledger.merkle import inclusion_proof, leaf_hash, root_of
+from purposegate.ledger.note import Note
 from purposegate.ledger.proof import TlogProof
 from purposegate.ledger.store import Reader, ShardRow, StoredEntry
 
@@ -25,17 +27,32 @@ def newest_head(reader: Reader, row: ShardRow) -> tuple[int, bytes]:
     notes = reader.checkpoints(row.number)
     if not notes:
         raise SettingsError(f"{row.name}: no head is signed yet")
-    return notes[-1]
+    return sound_head(row, *notes[-1])
+
+
+def sound_head(row: ShardRow, size: int, note: bytes) -> tuple[int, bytes]:
+    """The same size and note, if the note is a head of that size and the shard reaches it.
+
+    Raises EvidenceError, LedgerDamaged.
+    """
+    if not 0 < Checkpoint.parse(Note.parse(note).text).size == size <= row.head.size:
+        raise LedgerDamaged(f"{row.name}: a signed head is kept under a size that is not its own")
+    return size, note
 
 
 def prove_entry(reader: Reader, row: ShardRow, entry: StoredEntry) -> TlogProof:
     """The entry's inclusion in the newest signed head. Raises SettingsError where that head does not reach it yet."""
     size, note = newest_head(reader, row)
+    if not isinstance(entry.leaf, bytes):
+        raise LedgerDamaged(f"{row.name}: entry {entry.index} is not bytes")
     if entry.index >= size:
         raise SettingsError(
             f"{row.name}: entry {entry.index} is not covered by a signed head yet; ask again in a second"
         )
-    hashes = inclusion_proof(entry.index, size, reader.subtrees(row.number))
+    try:
+        hashes = inclusion_proof(entry.index, size, reader.subtrees(row.number))
+    except LookupError as error:
+        raise LedgerDamaged(f"{row.name}: what a proof needs is not all there") from error
     return TlogProof(entry.index, tuple(hashes), note)
 
 

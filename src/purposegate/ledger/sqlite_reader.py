@@ -87,6 +87,7 @@ class SqliteReader:
                 "SELECT h FROM leaf WHERE pos >= ? AND pos < ? ORDER BY pos",
                 (base + first, base + first + count),
             ).fetchall()
+            _require("leaf", rows, (bytes,))
             return [each for (each,) in rows]
 
         def tile(level: int, number: int) -> bytes | None:
@@ -145,8 +146,9 @@ class SqliteReader:
 
     def signed_at(self, shard: int) -> int:
         """When the newest head was signed, POSIX seconds; 0 when none is kept."""
-        found: Any = self._db.execute("SELECT max(at) FROM ckpt WHERE shard = ?", (shard,)).get
-        return found or 0
+        found: Any = self._db.execute("SELECT max(at) FROM ckpt WHERE shard = ?", (shard,)).get or 0
+        _require("ckpt", [(found,)], (int,))
+        return int(found)
 
     def counters(self) -> Iterator[tuple[int, bytes, int]]:
         """(shard, token, n) of every counter, by token and shard."""

@@ -397,6 +397,44 @@ def test_status_says_how_the_shards_stand(path: Path) -> None:
     assert "not witnessed" in text
 
 
+# What commands say of a store that was tampered with
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE leaf SET pos = 1 << 62 WHERE pos = (1 << 40) + 7",
+        "UPDATE leaf SET data = 5 WHERE pos = (1 << 40) + 7",
+        "UPDATE leaf SET h = 5 WHERE pos = (1 << 40) + 599",
+        "UPDATE payload SET nonce = 'x', ct = 7 WHERE pos = (1 << 40) + 7",
+        "UPDATE ckpt SET size = 1 << 62",
+        "UPDATE ckpt SET size = -1",
+        "UPDATE ckpt SET note = x'ff'",
+        "UPDATE ckpt SET at = 'x'",
+        "UPDATE head SET size = 'x'",
+        "UPDATE shard SET name = x'ff'",
+        "UPDATE meta SET value = 5",
+    ],
+)
+def test_commands_never_fall_over_what_was_tampered_with(path: Path, tmp_path: Path, statement: str) -> None:
+    """Each ends with an answer or with what to do next, never in a traceback that hides which of the two it is."""
+    connection = apsw.Connection(str(path))
+    connection.execute("DROP TRIGGER leaf_update")
+    connection.execute(statement)
+    connection.close()
+    results = [
+        run("status", path),
+        run("export", path, tmp_path / "out"),
+        run("prove", path, "shard-0/7"),
+        run("prove", path, "shard-0/7", "--disclose", "principal", *READING),
+        run("query", path, "--principal", "pc-42", *READING),
+        run("verify", path),
+    ]
+
+    assert [] == [each.exc_info for each in results if not isinstance(each.exception, SystemExit | None)]
+    assert {0, 1, 2, 3} >= {each.exit_code for each in results}
+
+
 # What a log that lies, with its own key, could have the script print
 
 
