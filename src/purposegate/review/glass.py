@@ -16,6 +16,8 @@ from purposegate.review.reviewers import Bench
 from purposegate.review.terms import Terms
 
 GLASS = EntryKind.BROKEN_GLASS
+SAME_USE = ("records", "purpose", "ref", "originator", "recipient")
+"""What two uses of one person agree in to be one: who says anew whom it goes to, or what it is for, breaks glass anew."""
 VERDICTS = ("proper", "improper", "unclear")
 
 
@@ -49,9 +51,8 @@ class Glass:
         """
         now, principal = self._docket.clock(), str(fields.get("principal", ""))
         window = timedelta(minutes=self._terms.glass_minutes)
-        records = fields.get("records", [])
         for one in await self._docket.found("owed", principal):
-            if one.body.get("records") == records and now - one.at < window:
+            if now - one.at < window and all(one.body.get(name) == fields.get(name) for name in SAME_USE):
                 return
         kept = ("principal", "roles", "originator", "recipient", "purpose", "ref", "reason", "records")
         said = {name: fields[name] for name in kept if name in fields}

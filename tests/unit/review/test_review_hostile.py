@@ -92,3 +92,22 @@ async def test_glass_broken_many_times_at_once_costs_what_it_costs_in_turn(
     assert len(opened) <= Terms().glass_unreviewed
     assert len(opened) <= len(noticed)
     assert not any("surname" in answer.text for answer in answers if answer.status_code != 200)
+
+
+async def test_glass_broken_for_somebody_else_is_another_use(
+    world: World, records_system: ASGIApp, parts: Parts
+) -> None:
+    """Opened again for another purpose, or to be passed to somebody, one record is told of again; opened again alike it is not."""
+    gated = remembering(behind(world, records_system, parts))
+    path, who = world.path(world.cast.missing), dict[str, Any](who="T1003", roles=("Constable",))
+    begin = f'respond.incident;ref="INC/1187/26";reason="{REASON}";break-glass'
+    other = f'respond.missing;ref="INC/1187/26";reason="{REASON}";break-glass'
+    for declared in (begin, begin, f'{begin};recipient="somebody outside"', other):
+        assert 200 == (await gated.ask(path, declared=declared, **who)).status_code
+    noticed = [entry.fields for entry in gated.entries if entry.kind is EntryKind.BROKEN_GLASS]
+
+    assert [
+        ("respond.incident", ""),
+        ("respond.incident", "somebody outside"),
+        ("respond.missing", ""),
+    ] == [(each["purpose"], each["recipient"]) for each in noticed]
