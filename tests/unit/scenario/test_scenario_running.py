@@ -190,3 +190,22 @@ def test_an_incident_excuses_the_tie_of_whoever_was_sent(tmp_path: Path) -> None
 
     assert () == found.faults
     assert (0, 1) == (found.lawful_hindered, found.lawful_raised)
+
+
+def test_a_postcode_shared_is_no_tie_to_explained_work(tmp_path: Path) -> None:
+    """Somebody who may live near is flagged where nothing explains the lookup, and is geography in one's own case."""
+
+    def at(number: str) -> dict[str, str]:
+        return {"number": number, "street": "Mill Lane", "locality": "Ashby", "postcode": "AB1 2CD"}
+
+    people = {
+        "P1": {"name": "Tamsin Weld", "born": "1988-03-04", "home": at("40")},
+        "P2": {"name": "Leon Varga", "born": "1991-12-24", "home": at("64")},
+    }
+    staff = story()["staff"] | {"E1": {"name": "Rowan Ashdown", "home": at("4")}}
+    expect = {"stop_by": "never", "raise_by": 1}
+
+    found = played(tmp_path, story(staff=staff, records={"person": people}, expect=expect))
+
+    assert () == found.faults
+    assert (0, 0) == (found.lawful_hindered, found.lawful_raised)
