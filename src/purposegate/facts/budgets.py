@@ -203,7 +203,9 @@ class Budget:
         if counting.is_explained:
             (key,) = counting.by[RECORD]
             return Standing(ordinal=ordinals[key], counted=(key,), numbers={EXPLAINED: ordinals[key]})
-        dimensions = {name: max([ordinals[key] for key in keys]) for name, keys in counting.by.items() if keys}
+        dimensions = {
+            name: max([ordinals[key] for key in keys]) for name, keys in counting.by.items() if keys
+        }
         ordinal = dimensions.get(RECORD, 0)
         keys = [key for own in counting.by.values() for key in own]
         limits = self._bands.patterns

@@ -85,11 +85,24 @@ class Step(NamedTuple):
     way: "Way"
 
 
-class Way(NamedTuple):
+class Way:
     """What may follow at one place of a path, read from the record's end; templates with one ending share their ways."""
 
-    doors: tuple[Door, ...]
-    steps: Mapping[str, tuple[Step, ...]]
+    __slots__ = ("_steps_to", "doors", "steps")
+
+    def __init__(self, doors: tuple[Door, ...], steps: Mapping[str, tuple[Step, ...]]) -> None:
+        self.doors = doors
+        self.steps = steps
+        self._steps_to: dict[tuple[str, str], tuple[Step, ...]] = {}
+
+    def steps_to(self, relation: str, kind: str) -> tuple[Step, ...]:
+        """The steps by this relation that lead to nodes of this kind."""
+        found = self._steps_to.get((relation, kind))
+        if found is None:
+            steps = self.steps.get(relation, ())
+            found = tuple(step for step in steps if step.to.leads_to(kind))
+            self._steps_to[relation, kind] = found
+        return found
 
 
 class Explanations:

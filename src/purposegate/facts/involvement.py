@@ -4,6 +4,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from operator import is_
 from time import monotonic
 
 from purposegate.conflicts.dates import Interval
@@ -11,6 +12,7 @@ from purposegate.errors import FactsOutage
 from purposegate.facts.explanations import Explanations
 from purposegate.facts.links import LinkSource, LinkStore, record_node
 from purposegate.facts.links_search import Explained, Walk
+from purposegate.facts.links_sqlite import SqliteLinks
 from purposegate.model import Lookup, RecordRef
 from purposegate.reasons import Reason
 from purposegate.throttle import MinuteTally
@@ -34,7 +36,7 @@ class Involvement:
         self.sources = tuple(sources)
         self._max_age = max_age
         self._crowds = MinuteTally(clock=monotonic)
-        self._walks: OrderedDict[tuple[str, datetime, str], tuple[Stores, Walk]] = OrderedDict()
+        self._walks: OrderedDict[str, tuple[datetime, str, Stores, Walk]] = OrderedDict()
 
     async def stores(self, lookup: Lookup, files: LinkStore, *, stale_ok: bool) -> Stores:
         """The stores that this lookup is searched in. Raises `FactsOutage` (`facts-stale`, `facts-unavailable`).
@@ -56,12 +58,13 @@ class Involvement:
 
     def walk(self, lookup: Lookup, stores: Stores, references: Mapping[str, Interval]) -> Walk:
         """The search of this lookup; the same at each of its stages while the stores are the same."""
-        key = (lookup.id, lookup.at, lookup.principal.id)
-        kept = self._walks.get(key)
-        if kept and len(kept[0]) == len(stores) and all(map(_is, kept[0], stores)):
-            return kept[1]
-        walk = Walk(stores, self.explanations, lookup.principal.id, lookup.at, references=references)
-        self._walks[key] = (stores, walk)
+        at, principal = lookup.at, lookup.principal.id
+        kept = self._walks.get(lookup.id)
+        if kept and kept[0] == at and kept[1] == principal and _are_same(kept[2], stores):
+            return kept[3]
+        asked = [store for store in stores if not (isinstance(store, SqliteLinks) and store.is_empty)]
+        walk = Walk(asked, self.explanations, principal, at, references=references)
+        self._walks[lookup.id] = (at, principal, stores, walk)
         while len(self._walks) > WALKS_KEPT:
             self._walks.popitem(last=False)
         return walk
@@ -106,5 +109,5 @@ class Involvement:
             return (None,) * len(records)
 
 
-def _is(one: object, other: object) -> bool:
-    return one is other
+def _are_same(some: Stores, others: Stores) -> bool:
+    return len(some) == len(others) and all(map(is_, some, others))

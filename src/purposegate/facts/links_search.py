@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from purposegate.conflicts.dates import BEGINNING, Interval
-from purposegate.facts.explanations import REFERENCE, Door, Explanations, Way
+from purposegate.facts.explanations import Door, Explanations, Way
 from purposegate.facts.links import (
     MOST_LINKS_OF_A_NODE,
     NO_REFERENCES,
@@ -184,24 +184,23 @@ class Walk:
         at, declared, grace = self._at, question.declared, question.grace
         kept: dict[tuple[int, int], list[_Place]] = {}
         for place in inner:
-            for relation, steps in place.way.steps.items():
-                for edge in near[place.node].get(relation, ()):
-                    name, start = edge.node, edge.start
-                    if start > at or start >= place.hi:
-                        continue
+            onward, row, place_lo, place_hi = place.way, place.row, place.lo, place.hi
+            for relation, edges in near[place.node].items():
+                for _, name, start, end in edges:
                     kind, _, key = name.partition(":")
+                    steps = onward.steps_to(relation, kind)
+                    if not steps or start > at:
+                        continue
                     is_reference = kind not in NO_REFERENCES
                     opened, closed = self._open(key) if is_reference else _ALWAYS
-                    for to, within, slack, is_last, way in steps:
-                        if to.kind not in (kind, "") and not (to.kind == REFERENCE and is_reference):
-                            continue
-                        lo = max(place.lo, start, opened)
-                        hi = min(place.hi, edge.end + within, closed + slack + (grace if is_last else 0))
+                    lo = max(place_lo, start, opened)
+                    named = place.is_declared or (is_reference and key == declared)
+                    for _, within, slack, is_last, way in steps:
+                        hi = min(place_hi, end + within, closed + slack + (grace if is_last else 0))
                         if lo < hi and lo <= at:
-                            named = place.is_declared or (is_reference and key == declared)
-                            those = kept.setdefault((place.row, id(way)), [])
+                            those = kept.setdefault((row, id(way)), [])
                             if len(those) <= MOST_BRANCHES:
-                                those.append(_Place(way, place.row, name, lo, hi, named))
+                                those.append(_Place(way, row, name, lo, hi, named))
         self.is_crowded |= any(len(those) > MOST_BRANCHES for those in kept.values())
         return [place for those in kept.values() if len(those) <= MOST_BRANCHES for place in those]
 

@@ -65,6 +65,7 @@ class SqliteLinks:
         self._name = name
         self.as_of = as_of
         self.digest = digest
+        self.is_empty = not self._relations
 
     @classmethod
     def held(cls, links: Iterable[Link], *, as_of: datetime) -> "SqliteLinks":
@@ -105,16 +106,16 @@ class SqliteLinks:
         """See `LinkStore`. Some 3 us a node."""
         found: dict[str, list[Edge]] = {one: [] for one in nodes}
         crowded: set[str] = set()
+        wanted = [(one, relation) for one in found for relation in self._there(relations(one))]
         try:
-            wanted = [(one, relation) for one in nodes for relation in self._there(relations(one))]
             for number, pairs in _few(wanted):
                 if number % A_TURN == 0:
                     await asyncio.sleep(0)
                 rows = self._ask(_near(len(pairs)), pairs)
                 if len(rows) > MOST_LINKS_OF_A_NODE:
                     rows = [row for pair in pairs for row in self._near_one(pair, crowded)]
-                for row in rows:
-                    found[str(row[0])].append(_edge(row[1:]))
+                for name, *edge in rows:
+                    found[name].append(_edge(edge))
         except apsw.Error as error:
             raise unavailable(f"{self._name}: {type(error).__name__}") from error
         return {

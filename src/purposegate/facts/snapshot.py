@@ -69,13 +69,13 @@ class Snapshot:
 
     def oldest(self, *names: str) -> datetime:
         """When the oldest of these sources was true, UTC."""
-        return min(self.sources[name].as_of for name in names)
+        dated: list[Dated] = [getattr(self, name) for name in names]
+        return min([one.as_of for one in dated])
 
     def check_age(self, bands: Bands, at: datetime, *names: str) -> None:
         """Raise `FactsOutage` if one of these sources is past its limit: `register-stale` for the register."""
-        sources = self.sources
         for name in names:
-            if at - sources[name].as_of > bands.max_ages[name]:
+            if at - getattr(self, name).as_of > bands.max_ages[name]:
                 reason = Reason.REGISTER_STALE if name == "register" else Reason.FACTS_STALE
                 raise FactsOutage(reason, f"{name}: older than its limit in facts.yaml")
 
