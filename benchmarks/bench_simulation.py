@@ -168,6 +168,7 @@ def _of(rated: Score, staff: int) -> dict[str, float]:
         "refused_per_10000": round(rated.per_10000(rated.refused), 2),
         "items": rated.items,
         "list_precision": round(rated.list_precision, 4),
+        "top_precision": round(rated.top_true / min(rated.planted, rated.items) if rated.items else 1.0, 4),
         "list_precision_as_published": round(rated.precision_at(AS_PUBLISHED, staff), 4),
         "row_precision": round(rated.rows_true / rated.rows if rated.rows else 1.0, 4),
     }

@@ -50,6 +50,8 @@ class Result:
     outcome: str
     raised: bool
     why: tuple[str, ...]
+    score: float = 0.0
+    """The heaviest row's, as the work list weighs it."""
 
     @property
     def is_stopped(self) -> bool:
@@ -241,9 +243,11 @@ async def _ask(gate: Gate, shelves: Shelves, lookup: Lookup) -> Result:
         entries += await _serve(gate, shelves, lookup, fuller(lookup))
         again = _outcome(lookup, entries[-1])
         outcome = {"released": "asked", "justify": "refused"}.get(again, again)
-    raised = any(rows_of(entry) for entry in entries)
+    rows = [row for entry in entries for row in rows_of(entry)]
+    raised = bool(rows)
     why = tuple(dict.fromkeys(text for entry in entries for text in _why(entry)))
-    return Result(lookup, outcome, raised, why if outcome != "released" or raised else ())
+    why = why if outcome != "released" or raised else ()
+    return Result(lookup, outcome, raised, why, max((row.score for row in rows), default=0.0))
 
 
 async def _serve(gate: Gate, shelves: Shelves, lookup: Lookup, reason: str) -> list[Entry]:

@@ -8,6 +8,7 @@ from benchmarks.simulation_gate import Result
 from benchmarks.simulation_misuse import SHARES, Misuse
 from benchmarks.simulation_work import Lookup
 from purposegate.model import RecordRef
+from purposegate.review.work_index import FURTHER, MOST_FURTHER
 
 EARLY, SOON = 3, 8
 AS_PUBLISHED = 88 / 11_000
@@ -38,6 +39,7 @@ class Score:
     refused: int
     items: int
     items_true: int
+    top_true: int
     rows: int
     rows_true: int
     staff_raised: int
@@ -79,9 +81,12 @@ def score(results: Sequence[Result], planted: Sequence[Misuse]) -> Score:
     outcomes = Counter(one.outcome for one in lawful)
     raised = [one for one in results if one.raised]
     items: dict[tuple[str, RecordRef], bool] = {}
+    weights: dict[tuple[str, RecordRef], list[float]] = {}
     for one in raised:
         key = (one.lookup.staff, one.lookup.record)
         items[key] = items.get(key, False) or bool(one.lookup.kind)
+        weights.setdefault(key, []).append(one.score)
+    top = sorted(items, key=lambda key: -_weight(weights[key]))[: len(planted)]
     staff = {one.lookup.staff for one in raised}
     guilty = {one.lookup.staff for one in raised if one.lookup.kind}
     return Score(
@@ -92,11 +97,17 @@ def score(results: Sequence[Result], planted: Sequence[Misuse]) -> Score:
         refused=outcomes["refused"] + outcomes["withheld"],
         items=len(items),
         items_true=sum(items.values()),
+        top_true=sum(items[key] for key in top),
         rows=len(raised),
         rows_true=sum(1 for one in raised if one.lookup.kind),
         staff_raised=len(staff),
         staff_raised_true=len(guilty),
     )
+
+
+def _weight(scores: Sequence[float]) -> float:
+    """A group's weight, as the work list ranks it."""
+    return max(scores) + FURTHER * min(len(scores) - 1, MOST_FURTHER)
 
 
 def _lines(results: Sequence[Result], planted: Sequence[Misuse]) -> Iterable[Line]:
