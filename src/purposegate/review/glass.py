@@ -3,9 +3,11 @@
 How many uses were never reviewed is counted by the ledger, not by the store, so that deleting rows makes nothing cheaper.
 """
 
+import asyncio
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
+from weakref import WeakValueDictionary
 
 from purposegate.errors import Outage
 from purposegate.model import CountKey, EntryKind, Principal, RecordRef
@@ -19,6 +21,8 @@ GLASS = EntryKind.BROKEN_GLASS
 SAME_USE = ("records", "purpose", "ref", "originator", "recipient")
 """What two uses of one person agree in to be one: who says anew whom it goes to, or what it is for, breaks glass anew."""
 VERDICTS = ("proper", "improper", "unclear")
+
+_TURNS: WeakValueDictionary[tuple[int, str], asyncio.Lock] = WeakValueDictionary()
 
 
 def broken_key(principal: str) -> CountKey:
@@ -47,26 +51,34 @@ class Glass:
         """Tell supervisors of a use: an entry and a matter that waits for them. One record within some minutes is one use.
 
         Several at the same moment each found that they owed nothing yet. Whoever then reads in the ledger that they are one too
-        many, and has no approval, is sent nothing: too strict for some of them, never too lax, whichever gates they came through.
+        many, and has no approval, is sent nothing: as in turn through one gate; through several too strict, never too lax.
         """
-        now, principal = self._docket.clock(), str(fields.get("principal", ""))
-        window = timedelta(minutes=self._terms.glass_minutes)
-        for one in await self._docket.found("owed", principal):
-            if now - one.at < window and all(one.body.get(name) == fields.get(name) for name in SAME_USE):
+        principal = str(fields.get("principal", ""))
+        async with _turn(principal):
+            if await self._is_told(principal, fields):
                 return
-        kept = ("principal", "roles", "originator", "recipient", "purpose", "ref", "reason", "records")
-        said = {name: fields[name] for name in kept if name in fields}
-        until = now + timedelta(hours=self._terms.glass_review_hours)
-        await self._docket.begin(
-            GLASS,
-            "noticed",
-            lookup_id,
-            until=until,
-            fields={**said, "lookup": lookup_id, "notify": "supervisor"},
-            counts=[broken_key(principal)],
+            kept = ("principal", "roles", "originator", "recipient", "purpose", "ref", "reason", "records")
+            said = {name: fields[name] for name in kept if name in fields}
+            await self._docket.begin(
+                GLASS,
+                "noticed",
+                lookup_id,
+                until=self._docket.clock() + timedelta(hours=self._terms.glass_review_hours),
+                fields={**said, "lookup": lookup_id, "notify": "supervisor"},
+                counts=[broken_key(principal)],
+            )
+            if not approved and await self._unreviewed(principal) > self._terms.glass_unreviewed:
+                raise Outage(
+                    Reason.GATE_FAULT, "glass was broken more often at once than may stand unreviewed"
+                )
+
+    async def _is_told(self, principal: str, fields: Mapping[str, Any]) -> bool:
+        """Whether supervisors have been told of this use some minutes ago, and have not reviewed it."""
+        since = self._docket.clock() - timedelta(minutes=self._terms.glass_minutes)
+        return any(
+            one.at > since and all(one.body.get(name) == fields.get(name) for name in SAME_USE)
+            for one in await self._docket.found("owed", principal)
         )
-        if not approved and await self._unreviewed(principal) > self._terms.glass_unreviewed:
-            raise Outage(Reason.GATE_FAULT, "glass was broken more often at once than may stand unreviewed")
 
     async def waiting_for(self, reviewer: Principal, bench: Bench) -> list[Matter]:
         """The uses that this reviewer could review, newest first."""
@@ -113,6 +125,11 @@ class Glass:
         """How many uses nobody has reviewed, as the ledger counts them."""
         broken = await self._docket.counted(broken_key(principal))
         return broken - await self._docket.counted(reviewed_key(principal))
+
+
+def _turn(principal: str) -> asyncio.Lock:
+    """One person's notices one after another: views of one record at the same moment are one use, and told of once."""
+    return _TURNS.setdefault((id(asyncio.get_running_loop()), principal), asyncio.Lock())
 
 
 def is_late(matter: Matter, now: datetime) -> bool:
