@@ -66,12 +66,13 @@ PATTERNS = ("partial-name", "many-opens", "paged-through", "many-doors", "same-r
 KINDS = ("person", "case", "vehicle", "address", "phone", "operation", "exhibit")
 
 CONFLICTS = st.builds(
-    lambda whose, relation, tier, default: Conflict(
-        whose=whose, relation=relation, tier=tier, provenance="hr", entry="e", declared=False, default=default
+    lambda whose, relation, tier, origin, default: Conflict(
+        whose=whose, relation=relation, tier=tier, provenance=origin, entry="e", declared=False, default=default
     ),
     st.sampled_from(Whose),
     st.sampled_from(["self", "relative", "partner", "neighbour", "colleague"]),
     st.sampled_from(Tier),
+    st.sampled_from(["hr", "directory", "self-declared"]),
     st.sampled_from(["refuse", "flag"]),
 )
 
