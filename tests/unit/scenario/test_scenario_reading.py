@@ -12,6 +12,8 @@ from stories import POLICIES, ROOT, command, lookup, story, written
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "an unknown key": (story(staf={}), "unknown key"),
     "no lookups at all": ({k: v for k, v in story().items() if k not in ("lookups", "lawful")}, "lookups"),
+    "nothing that happens": ({**story(lawful=[]), "lookups": []}, "lookups"),
+    "lawful work of nobody": ({k: v for k, v in story(lawful=[]).items() if k != "lookups"}, "at least one lookup"),
     "somebody who does not work there": (story(lookups=[lookup(who="E9")]), "ids of staff of this file"),
     "a record that is not there": (story(lookups=[lookup(record="person:P9")]), "records of this file"),
     "a day that the calendar lacks": (story(lookups=[lookup(at="2023-02-30")]), "calendar"),
