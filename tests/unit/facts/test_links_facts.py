@@ -211,3 +211,16 @@ async def test_a_long_search_gives_others_a_turn(tmp_path: Path) -> None:
     task.cancel()
 
     assert turns > 15  # the rows' own comparisons give five
+
+
+async def test_what_was_read_for_one_lookup_answers_no_other(tmp_path: Path) -> None:
+    """Not even where two bear one id: another person, or another moment, is searched for anew."""
+    held = link("staff:E1 -assigned-> case:CR/1/26", end=0.05)
+    facts = await _facts(tmp_path, _file(tmp_path, held, link("case:CR/1/26 -involves-> person:77")))
+    asked = lookup(ref=REF)
+    other = replace(asked, principal=replace(asked.principal, id="E2"))
+    later = replace(asked, at=NOW + timedelta(hours=2))
+
+    found = [(await facts.about_records(one, [row(record="77")]))[0] for one in (asked, other, later, asked)]
+
+    assert [("assigned-case",), (), (), ("assigned-case",)] == [one.explained_by for one in found]
