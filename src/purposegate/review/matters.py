@@ -138,7 +138,10 @@ def by(matter: Matter, event: str) -> str:
 
 
 def parties(matter: Matter) -> Iterator[tuple[str, ...]]:
-    """What a matter is found by, in clear: the store keeps a keyed token of each."""
+    """What a matter is found by, in clear: the store keeps a keyed token of each.
+
+    The newest of a party are shown. So what somebody has answered is no longer `for` them: it would hide what still waits.
+    """
     person, kind = matter.text("principal"), matter.kind
     yield ("mine", kind, person)
     if kind is EntryKind.APPROVAL:
@@ -147,11 +150,13 @@ def parties(matter: Matter) -> Iterator[tuple[str, ...]]:
         if matter.state is State.APPROVED:
             yield ("bound", matter.text("binding"))
     elif kind is EntryKind.HAND_OVER:
-        yield ("for", kind, matter.text("to"))
+        if matter.state in OPEN:
+            yield ("for", kind, matter.text("to"))
     elif matter.state is State.STANDING:
         yield ("standing", matter.text("covers"))
     elif kind is EntryKind.COUNTERSIGN:
-        yield ("for", kind, matter.text("originator"))
+        if matter.state is State.WAITING:
+            yield ("for", kind, matter.text("originator"))
     elif matter.state is State.WAITING:
         yield ("waiting", kind)
         yield ("owed", person)

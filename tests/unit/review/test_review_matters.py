@@ -121,3 +121,20 @@ def test_an_approval_is_found_by_its_binding_only_while_it_stands() -> None:
 
 def _none() -> Matter:
     raise AssertionError("the steps lead somewhere")
+
+
+def test_what_was_answered_hides_nothing_that_waits() -> None:
+    """The newest matters of somebody are shown: an answered one takes no place there, or a flood of them would hide an old one."""
+    asked = [
+        (EntryKind.COUNTERSIGN, ("asked", "confirmed"), {"originator": "E2"}),
+        (EntryKind.COUNTERSIGN, ("asked", "denied"), {"originator": "E2"}),
+        (EntryKind.HAND_OVER, ("passed", "returned"), {"to": "E2"}),
+        (EntryKind.HAND_OVER, ("passed", "taken", "done"), {"to": "E2"}),
+    ]
+    for kind, events, fields in asked:
+        steps = [entry(kind, event, number, **fields) for number, event in enumerate(events)]
+        found = [
+            ("for", kind, "E2") in set(parties(folded(steps[: n + 1]) or _none())) for n in range(len(steps))
+        ]
+
+        assert [*[True] * (len(steps) - 1), False] == found
