@@ -55,7 +55,7 @@ def test_the_whole_register_is_there(country: list[Listed]) -> None:
 @pytest.mark.parametrize("metres", RADII)
 def test_nearness_is_what_brute_force_finds(country: list[Listed], metres: int) -> None:
     """Each sampled home against every address of the country: the same neighbours, none more and none fewer."""
-    rules = NearBy(numbers_within=0, metres_within=metres)
+    rules, neighbours = NearBy(numbers_within=0, metres_within=metres), 0
     for home in random.Random(metres).sample(country, HOMES):
         x, y, z = home.at
         # Below 200 m the straight line through the Earth and the way along it differ by less than a hair's breadth.
@@ -73,7 +73,9 @@ def test_nearness_is_what_brute_force_finds(country: list[Listed], metres: int) 
         assert set() == {
             index for index in within ^ found if not _same_door(home.place, country[index].place)
         }
-        assert found
+        neighbours += len(found)
+
+    assert neighbours  # a farm may have none; five homes have some
 
 
 def _same_door(one: Place, other: Place) -> bool:
