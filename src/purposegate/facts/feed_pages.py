@@ -73,6 +73,7 @@ def pages(door: Door) -> tuple[Page, ...]:
     """The page, or none where nothing may be pushed."""
     if not door.push:
         return ()
+    one_at_a_time = asyncio.Lock()
 
     async def push(visit: Visit) -> Reply:
         feed, rows = _asked(door, visit)
@@ -83,7 +84,8 @@ def pages(door: Door) -> tuple[Page, ...]:
             return _waited(said, loop)
 
         try:
-            taken = await asyncio.to_thread(_take, door, feed, rows, visit.now, told)
+            async with one_at_a_time:  # so that what stands at last is what the last entry says
+                taken = await asyncio.to_thread(_take, door, feed, rows, visit.now, told)
         except ImportRefused as error:
             raise PageRefused(422, "feed-refused", _faults(error)) from error
         return json_page(dict(taken))

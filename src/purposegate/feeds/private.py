@@ -2,6 +2,7 @@
 
 import os
 import stat
+import threading
 from pathlib import Path
 
 from purposegate.errors import SettingsError
@@ -27,7 +28,8 @@ def read_private(path: Path, what: str) -> str:
 
 def write_private(path: Path, text: str, *, replace: bool) -> None:
     """Make a file of mode 0600 that is either whole and on the disk or as it was. Raises OSError, FileExistsError."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}.new")
+    # Each thread has a draft of its own: two that shared one could put the other's half-written text in the file's place.
+    draft = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_native_id()}.new")
     draft.unlink(missing_ok=True)  # a crash may have left one
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:

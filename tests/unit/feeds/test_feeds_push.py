@@ -1,5 +1,6 @@
 """`POST /.purposegate/feeds/{feed}` at a whole gate: who may, what is refused, and the entry before the effect."""
 
+import asyncio
 import json
 import shutil
 from collections.abc import AsyncIterator
@@ -162,3 +163,18 @@ async def test_a_directory_that_broke_off_is_not_taken(gated: Gated, pushed: Wor
         gated.entries,
         (pushed.home / "directory.csv").read_bytes(),
     )
+
+
+async def test_feeds_pushed_at_once_are_taken_one_after_another(gated: Gated, pushed: World) -> None:
+    """No two write into one draft: each push answered well was taken whole, and what stands is what the last entry says."""
+    rows = [{"staff_id": f"T{number}", "from": "2026-01-01", "to": ""} for number in range(2_000)]
+    sizes = [len(rows) - 200 * number for number in range(8)]
+    answers = await asyncio.gather(
+        *(push(gated, *rows[:size], feed="/.purposegate/feeds/duty", role="rota") for size in sizes)
+    )
+    stated, _, *lines = (pushed.home / "duty.csv").read_text(encoding="utf-8").splitlines()
+
+    assert [200] * len(sizes) == [answer.status_code for answer in answers]
+    assert gated.entries[-1].fields["import"]["rows"] == len(lines)
+    assert stated.endswith(f"rows={len(lines)}")
+    assert not list(pushed.home.glob(".duty.csv.*"))
