@@ -13,6 +13,7 @@ from rich.console import Console
 from purposegate.cli._ledger_query import progress_bar
 from purposegate.decision.binary import find
 from purposegate.errors import Finding, PolicyError
+from purposegate.scenario.checking import Words
 from purposegate.scenario.reading import read
 from purposegate.scenario.report import as_json, print_table
 from purposegate.scenario.running import run
@@ -73,9 +74,10 @@ def _read(files: tuple[Path, ...], policies: Policies) -> list[Story]:
     """Every file, or `PolicyError` with the faults of all that are wrong."""
     stories: list[Story] = []
     faults: list[Finding] = []
+    words = Words.of(policies.folder)
     for path in files:
         try:
-            stories.append(read(path, policies.zone))
+            stories.append(read(path, policies.zone, words))
         except PolicyError as error:
             faults.extend(error.findings)
     ids = [story.id for story in stories]

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from purposegate.errors import PolicyError
+from purposegate.scenario.checking import Words
 from purposegate.scenario.reading import read
 from stories import POLICIES, ROOT, command, lookup, story, written
 
@@ -39,6 +40,105 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         story(links=[{"source": "staff:E7", "relation": "updated", "target": "person:P1"}]), "a staff of this file",
     ),
 }  # fmt: skip
+
+
+SEARCHED = {key: value for key, value in lookup().items() if key != "record"}
+LAWFUL = story()["lawful"][0]
+ALL_LAWFUL = {key: value for key, value in story().items() if key != "lookups"}
+
+
+def _staff(**changes: Any) -> dict[str, Any]:
+    return story(staff={"E1": changes, "E2": {}})
+
+
+def _person(**changes: Any) -> dict[str, Any]:
+    return story(records={"person": {"P1": {"name": "Tamsin Weld"} | changes, "P2": {"name": "Leon Varga"}}})
+
+
+def _tie(**changes: Any) -> dict[str, Any]:
+    entry = {"staff": "E1", "relation": "friend", "person": "P1", "from": "2020-01-01"}
+    return story(register=[entry | changes])
+
+
+def _link(**changes: str) -> dict[str, Any]:
+    return story(links=[{"source": "staff:E1", "relation": "updated", "target": "person:P1"} | changes])
+
+
+ASIDE: dict[str, tuple[dict[str, Any], str]] = {
+    "a purpose that is not in the catalogue": (story(lookups=[lookup(purpose="investigate.crimes")]), "a purpose of"),
+    "a purpose that is only a parent": (story(lookups=[lookup(purpose="investigate")]), "a purpose of"),
+    "a reference that is not there": (story(lookups=[lookup(ref="CR/9/24")]), "a reference of this file"),
+    "a reference of another form": (story(references={"CASE9": {"kind": "case"}}, lookups=[lookup(ref="CASE9")], lawful=[]), "a case as"),
+    "a kind of reference that nobody uses": (story(references={"CR/1/24": {"kind": "casefile"}}, lawful=[]), "one of case"),
+    "a role that nobody has": (_staff(roles=["detektiv"]), "not detektiv"),
+    "an originator who does not work there": (story(lookups=[lookup(originator="E9")]), "id of a member of staff"),
+    "a relation that nobody has": (_tie(relation="enemy"), "a relation of conflicts.yaml"),
+    "a provenance that nobody gives": (_tie(provenance="rumour"), "one of self-declared"),
+    "a tie that ends before it begins": (_tie(to="2019-01-01"), "not before from"),
+    "two entries with one id": (
+        story(register=[_tie(id="R")["register"][0], _tie(id="R", person="P2")["register"][0]]), "no entry before",
+    ),
+    "a link that explains nothing": (_link(relation="asigned"), "a relation that an explanation"),
+    "a link from nowhere": (_link(source="stafff:E1"), "a kind that an explanation"),
+    "a link to a record that is not there": (_link(target="person:P99"), "a record or reference"),
+    "a lookup of tomorrow": (story(lookups=[lookup(at="2190-01-01")]), "moments of the past"),
+    "lookups that reach into the future": (story(lookups=[lookup(times=9999, every="9w")]), "moments of the past"),
+    "a birthday that the calendar lacks": (_person(born="1988-13-44"), "the calendar has"),
+    "a last day that the calendar lacks": (_staff(left="2024-02-31"), "the calendar has"),
+    "leaving before joining": (_staff(joined="2020-02-01", left="2019-01-01"), "not before joined"),
+    "a shift at an hour that there is not": (
+        _staff(duty={"days": ["mon"], "from": "29:00", "to": "06:00"}), "from 00:00 to 23:59",
+    ),
+    "a home left before it was moved to": (
+        _staff(home={"street": "Mill Lane", "from": "2020-01-01", "to": "2019-01-01"}), "not before from",
+    ),
+    "more days in post than anybody's": (_staff(days_in_post=9_999_999), "days in post"),
+    "one id for two members of staff": (story(staff={"E1": {}, "E2": {}, "e2..e4": {}}), "no other line"),
+    "one id for a member of staff and a person": (
+        story(records={"person": {"P1": {"name": "A B"}, "P2": {"name": "C D"}, "E1": {"name": "E F"}}}), "same_as makes",
+    ),
+    "a record that has no turn": (story(lookups=[lookup(record=["person:P1", "person:P2"])]), "times: 2"),
+    "somebody who has no turn": (story(lookups=[lookup(who=["E1", "E2"])]), "times: 2"),
+    "a reason that has no turn": (story(lookups=[lookup(reason=["One at length", "Another at length"])]), "times: 2"),
+    "an interval of one lookup": (story(lookups=[lookup(every="2d")]), "no interval"),
+    "a lawful lookup that is not": (story(lawful=[LAWFUL | {"lawful": False}]), "stands under lookups"),
+    "a lawful lookup to be refused": (story(lawful=[LAWFUL | {"expect": "refused"}]), "must go through"),
+    "a search for a kind that is not there": (
+        story(lookups=[SEARCHED | {"search": {"kind": "persons", "surname": "Weld"}}]), "a kind of this file",
+    ),
+    "a person with a keeper": (_person(keeper="P2"), "nothing of the sort"),
+    "a vehicle with a name": (
+        story(records=story()["records"] | {"vehicle": {"V1": {"plate": "KX19 RTY", "name": "A B"}}}), "nothing of the sort",
+    ),
+    "a record about staff and about somebody else": (_person(same_as="E1"), "or a person described"),
+    "being stopped at a lookup that there is not": (story(expect={"stop_by": 50}), "1 are, of 1"),
+    "being stopped where nothing is wrong": (ALL_LAWFUL | {"expect": {"stop_by": 1}}, "0 are, of 0"),
+    "being stopped without noticing": (story(expect={"quiet": True, "stop_by": 1}), "nobody is stopped without"),
+    "a lookup to be refused where none is stopped": (
+        story(lookups=[lookup(expect="refused")], expect={"stop_by": "never"}), "what the file's own expect allows",
+    ),
+}  # fmt: skip
+WORDS = Words.of(POLICIES.folder)
+
+
+@pytest.mark.parametrize("name", ASIDE)
+def test_nothing_that_would_be_left_aside_passes(name: str, tmp_path: Path) -> None:
+    """Neither a word that no policy knows, nor a line that nothing reads, nor wishes that contradict; each with its line."""
+    content, expected = ASIDE[name]
+    path = written(tmp_path, content)
+
+    with pytest.raises(PolicyError) as refused:
+        read(path, POLICIES.zone, WORDS)
+
+    assert expected in str(refused.value)
+    assert all(finding.line >= 1 and finding.file == str(path) for finding in refused.value.findings)
+
+
+def test_what_is_meant_to_fail_may_be_written(tmp_path: Path) -> None:
+    """A lookup with a reference or a purpose that there is not, where the file says that it is refused."""
+    meant = [lookup(ref="CR/9/24", expect="refused"), lookup(purpose="investigate.crimes", expect="refused")]
+
+    assert 3 == len(read(written(tmp_path, story(lookups=meant)), POLICIES.zone, WORDS).askings)
 
 
 @pytest.mark.parametrize("name", WRONG)
