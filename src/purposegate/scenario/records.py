@@ -33,7 +33,7 @@ class RecordsSystem:
         if not rest:
             await _answer(send, self._found(rows, dict(parse_qsl(scope["query_string"].decode()))))
         elif row := rows.get(rest[0]):
-            await _answer(send, row if rest[1:] else {"rows": [row]}, is_file=bool(rest[1:]))
+            await _answer(send, {"rows": [row]})
         else:
             await _answer(send, {}, status=404)
 
@@ -65,7 +65,7 @@ def _cells(row: Mapping[str, str], column: str) -> list[str]:
     return [cell for name, cell in row.items() if name.endswith(column.removeprefix("p1"))]
 
 
-async def _answer(send: Send, content: object, *, status: int = 200, is_file: bool = False) -> None:
-    kind = b"application/octet-stream" if is_file else b"application/json"
-    await send({"type": "http.response.start", "status": status, "headers": [(b"content-type", kind)]})
+async def _answer(send: Send, content: object, *, status: int = 200) -> None:
+    headers = [(b"content-type", b"application/json")]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": orjson.dumps(content)})
