@@ -3,6 +3,7 @@
 import asyncio
 import sys
 import tempfile
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from rich.console import Console
 
 from purposegate.cli._ledger_query import progress_bar
 from purposegate.decision.binary import find
-from purposegate.errors import Finding, PolicyError
+from purposegate.errors import Finding, PolicyError, PurposegateError
 from purposegate.scenario.checking import Words
 from purposegate.scenario.reading import read
 from purposegate.scenario.report import as_json, print_table
@@ -62,12 +63,13 @@ def scenario(files: tuple[Path, ...], folder: Path, cerbos: Path | None, **outpu
         else:
             keep.mkdir(parents=True)
             home = keep.resolve()
-        verdicts = [_run(story, home, policies) for story in stories]
+        verdicts = list(_played(stories, home, policies))
     if output["form"] == "json":
         click.echo(as_json(verdicts))
     else:
         print_table(verdicts, Console(width=200, soft_wrap=True))
-    sys.exit(0 if all(one.as_expected for one in verdicts) else NOT_AS_EXPECTED)
+    is_fine = len(verdicts) == len(stories) and all(one.as_expected for one in verdicts)
+    sys.exit(0 if is_fine else NOT_AS_EXPECTED)
 
 
 def _read(files: tuple[Path, ...], policies: Policies) -> list[Story]:
@@ -86,6 +88,15 @@ def _read(files: tuple[Path, ...], policies: Policies) -> list[Story]:
     if len(set(ids)) != len(ids):
         raise click.UsageError("two files have one id; give each scenario its own")
     return stories
+
+
+def _played(stories: list[Story], home: Path, policies: Policies) -> Iterator[Verdict]:
+    """The verdict of every run; one that failed is said by its id, and the others go on."""
+    for story in stories:
+        try:
+            yield _run(story, home, policies)
+        except PurposegateError as error:
+            click.echo(f"{story.id}: the run failed: {error}\n{error.remedy}", err=True)
 
 
 def _run(story: Story, home: Path, policies: Policies) -> Verdict:

@@ -209,3 +209,15 @@ def test_a_postcode_shared_is_no_tie_to_explained_work(tmp_path: Path) -> None:
 
     assert () == found.faults
     assert (0, 0) == (found.lawful_hindered, found.lawful_raised)
+
+
+def test_a_run_that_fails_is_named_and_the_others_go_on(tmp_path: Path) -> None:
+    """A search that does not find what it is for says nothing of the policies: its scenario is named, the next one is played."""
+    lost = story(id="lost", lookups=[lookup(search={"kind": "person", "surname": "Nobody"})])
+    paths = [written(tmp_path, lost), written(tmp_path, story())]
+
+    done = command(*paths, "--format", "json")
+
+    assert 1 == done.returncode
+    assert "lost: the run failed: line" in done.stderr
+    assert 1 == json.loads(done.stdout)["total"]
