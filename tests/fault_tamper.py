@@ -123,9 +123,10 @@ def _swap(table: str, columns: str, one: str, other: str) -> tuple[str, ...]:
 
 
 def _flip(table: str, column: str, where: str) -> tuple[str, ...]:
-    """Change the last byte of a value."""
+    """Change the last byte of a value, whatever it was."""
     cut = f"substr({column}, 1, length({column}) - 1)"
-    return (f"UPDATE {table} SET {column} = CAST({cut} || x'01' AS BLOB) WHERE {where}",)
+    other = f"CASE WHEN substr(CAST({column} AS BLOB), -1) = x'01' THEN x'02' ELSE x'01' END"
+    return (f"UPDATE {table} SET {column} = CAST({cut} || {other} AS BLOB) WHERE {where}",)
 
 
 ENTRY = f"pos = {FIRST + 7}"

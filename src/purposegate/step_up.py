@@ -16,7 +16,9 @@ class StepUp:
     def holds(self, principal: Principal, at: datetime) -> bool:
         """Whether this principal has. A sign-in that lies ahead of the clock is none."""
         age = at.timestamp() - principal.stepped_up_at
-        return principal.stepped_up_at > 0 and timedelta() <= timedelta(seconds=age) <= timedelta(seconds=self.max_age_s)
+        return principal.stepped_up_at > 0 and timedelta() <= timedelta(seconds=age) <= timedelta(
+            seconds=self.max_age_s
+        )
 
     @property
     def challenge(self) -> bytes:

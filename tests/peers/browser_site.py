@@ -196,7 +196,9 @@ def serving_site(home: Path) -> Iterator[Site]:
 def browsing() -> Iterator[Browser]:
     """A headless Chromium."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox", "--disable-lcd-text"])
+        browser = playwright.chromium.launch(
+            executable_path=chromium(), args=["--no-sandbox", "--disable-lcd-text"]
+        )
         try:
             yield browser
         finally:

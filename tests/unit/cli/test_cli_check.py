@@ -88,7 +88,7 @@ SLIPS = {
         "resourcePolicy.rules.1.output.when.ruleActivated", "accepts: relations of conflicts.yaml",
     ),
     "an unknown relation accepted by a variable": Slip(
-        WEIGHING, "R.attr.break_glass) ? [R.attr.conflict]", 'R.attr.break_glass) ? ["neighbor"]', "accepted_on_incident",
+        WEIGHING, "R.attr.break_glass)) ? [R.attr.conflict]", 'R.attr.break_glass)) ? ["neighbor"]', "accepted_on_incident",
         "exportVariables.definitions.accepted_on_incident", "accepts: relations of conflicts.yaml",
     ),
     "an unknown field masked": Slip(

@@ -62,12 +62,26 @@ STRONGER: dict[str, tuple[Any, ...]] = {
 }
 """Facts in the order of what they may open: one further to the left never opens more, and never owes less."""
 
-PATTERNS = ("partial-name", "many-opens", "paged-through", "many-doors", "same-reason", "crowd", "searched-tie")
+PATTERNS = (
+    "partial-name",
+    "many-opens",
+    "paged-through",
+    "many-doors",
+    "same-reason",
+    "crowd",
+    "searched-tie",
+)
 KINDS = ("person", "case", "vehicle", "address", "phone", "operation", "exhibit")
 
 CONFLICTS = st.builds(
     lambda whose, relation, tier, origin, default: Conflict(
-        whose=whose, relation=relation, tier=tier, provenance=origin, entry="e", declared=False, default=default
+        whose=whose,
+        relation=relation,
+        tier=tier,
+        provenance=origin,
+        entry="e",
+        declared=False,
+        default=default,
     ),
     st.sampled_from(Whose),
     st.sampled_from(["self", "relative", "partner", "neighbour", "colleague"]),
