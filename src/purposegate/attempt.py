@@ -211,19 +211,7 @@ class Attempt:
                 match.action, self.declaration, self.purpose, self.snapshot.agency
             )
         if lookup_facts is not None:
-            fields |= {
-                "ref_state": lookup_facts.ref_state,
-                "on_duty": lookup_facts.on_duty,
-                "unit": lookup_facts.unit,
-                "tenure": lookup_facts.tenure,
-                "vetting": lookup_facts.vetting,
-                "training": lookup_facts.training,
-                "breadth": lookup_facts.breadth,
-                "patterns": list(lookup_facts.patterns),
-                "challenge": lookup_facts.challenge,
-                "facts_as_of": lookup_facts.as_of.isoformat(),
-                "numbers": dict(lookup_facts.numbers),
-            }
+            fields |= evidence.facts_fields(lookup_facts)
             fields |= evidence.reason_fields(
                 self.declaration, self.purpose, lookup_facts, [*self.kept, *self.withheld]
             )

@@ -99,6 +99,23 @@ def made_fields(made: Declared | None, login: Login) -> dict[str, Any]:
     return {"granted_as_sent": json.dumps(login.authorization_details)[:MAX_DECLARED_BYTES]}
 
 
+def facts_fields(facts: LookupFacts) -> dict[str, Any]:
+    """What the force's own data said of the lookup: the words that policies read, and the numbers behind them."""
+    return {
+        "ref_state": facts.ref_state,
+        "on_duty": facts.on_duty,
+        "unit": facts.unit,
+        "tenure": facts.tenure,
+        "vetting": facts.vetting,
+        "training": facts.training,
+        "breadth": facts.breadth,
+        "patterns": list(facts.patterns),
+        "challenge": facts.challenge,
+        "facts_as_of": facts.as_of.isoformat(),
+        "numbers": dict(facts.numbers),
+    }
+
+
 def reason_fields(
     declaration: Declaration | None, purpose: Purpose | None, facts: LookupFacts, judged: Iterable[Judged]
 ) -> dict[str, Any]:
