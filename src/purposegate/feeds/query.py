@@ -4,6 +4,7 @@ SQLite and PostgreSQL, each read as of one moment in a transaction that cannot w
 """
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
@@ -97,19 +98,19 @@ def opened(path: Path, columns: Columns, *, now: datetime) -> Iterator[Table]:
         yield table
 
 
-class Session:
+class Session(ABC):
     """A connection that reads as of one moment. Raises `ImportRefused` for whatever its database will not do."""
 
     def __init__(self, asked: Query) -> None:
         self.asked = asked
 
+    @abstractmethod
     def ask(self, select: str, key: str) -> Cursor:
         """The answer to one SELECT."""
-        raise NotImplementedError
 
+    @abstractmethod
     def close(self) -> None:
         """Let go."""
-        raise NotImplementedError
 
 
 def _session(asked: Query) -> AbstractContextManager[Session]:
